@@ -1,0 +1,5 @@
+/** What a researcher touches: run folders, configuration, events, checkpoints, reports. */
+@NullMarked
+package io.github.recurrentkif.experiment;
+
+import org.jspecify.annotations.NullMarked;

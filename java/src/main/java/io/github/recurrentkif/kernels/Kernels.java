@@ -1,0 +1,119 @@
+package io.github.recurrentkif.kernels;
+
+import io.github.recurrentkif.memory.Device;
+import io.github.recurrentkif.memory.ParameterVector;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The operations of the method on flat vectors.
+ *
+ * <p>Every implementation gives the same bits: multiplications and additions are rounded one by one
+ * (no fused multiply-add, no fast-math, no flush to zero), in the order the formulas are written.
+ * All vectors of a call share one layout and lie on {@link #device()}; padding is zero before and
+ * after. Vectors of one call must not be the same vector. Calls are queued in order; only methods
+ * that return a value wait for it.
+ */
+public interface Kernels extends AutoCloseable {
+
+  /** For people: which code runs, with which instruction set and how many threads. */
+  String description();
+
+  Device device();
+
+  /** {@code v = 0}. */
+  void zero(ParameterVector vector);
+
+  /** {@code target = source}. */
+  void copy(ParameterVector source, ParameterVector target);
+
+  /** {@code sum = sum + scale*term}. */
+  void accumulate(ParameterVector sum, ParameterVector term, float scale);
+
+  /**
+   * The sum of squares, in double over a fixed tree of blocks, so that it does not depend on the
+   * number of threads. Not finite if and only if an element is not finite (or the sum exceeds
+   * double's range).
+   */
+  double squaredNorm(ParameterVector vector);
+
+  /**
+   * One AdamW step on the gradient times {@code clip} (the clip coefficient, 1 for none); see
+   * {@link AdamWStep}. The gradient itself is left as it is.
+   */
+  void adamW(
+      ParameterVector weights,
+      ParameterVector gradient,
+      ParameterVector firstMoment,
+      ParameterVector secondMoment,
+      float clip,
+      AdamWStep step);
+
+  /**
+   * Updates the importance from the weights and the gradient times {@code clip}; see {@link
+   * ImportanceRule}.
+   */
+  void importance(
+      ParameterVector weights,
+      ParameterVector gradient,
+      float clip,
+      Importance importance,
+      ImportanceRule rule);
+
+  /** {@link #adamW} and then {@link #importance} with the new weights, in one pass. */
+  void adamWWithImportance(
+      ParameterVector weights,
+      ParameterVector gradient,
+      ParameterVector firstMoment,
+      ParameterVector secondMoment,
+      float clip,
+      AdamWStep step,
+      Importance importance,
+      ImportanceRule rule);
+
+  /**
+   * The exact quantile of the scores of all tensors together, padding left out, as {@code
+   * torch.quantile} interpolates: rank {@code r = q*(n-1)} in float32 for n up to 2^24 and in
+   * double above; float32 lerp between the two neighbours.
+   *
+   * @param quantile in [0, 1]
+   */
+  void threshold(Importance importance, Score score, double quantile, Threshold result);
+
+  /**
+   * Merges the inner and the outer task vector into the weights and makes the result the new base,
+   * in one pass; see {@link MergeRule}. A score equal to its threshold is not important.
+   *
+   * @param weights after the outer loop; holds the merged weights afterwards
+   * @param base where the cycle began; holds the merged weights afterwards
+   * @param snapshot the weights after the inner loop
+   */
+  void merge(
+      ParameterVector weights,
+      ParameterVector base,
+      ParameterVector snapshot,
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      MergeRule rule);
+
+  /**
+   * How the parameters fall into the classes of a merge under these thresholds; waits for the
+   * answer.
+   */
+  MaskCounts maskCounts(
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      Score score);
+
+  /**
+   * Fills a dense float32 tensor of shape [planes, rows, columns] with 0 where dropped and {@link
+   * DropoutMask#keptValue()} where kept.
+   */
+  void dropoutMask(MemorySegment mask, long planes, long rows, long columns, DropoutMask rule);
+
+  @Override
+  void close();
+}
