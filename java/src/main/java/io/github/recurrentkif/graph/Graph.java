@@ -1,0 +1,164 @@
+package io.github.recurrentkif.graph;
+
+import io.github.recurrentkif.memory.Shape;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+
+/**
+ * A computation under construction: models apply {@link Operator}s to values; {@link
+ * #differentiate} adds the backward pass; {@link OnnxWriter} makes an ONNX model of the whole.
+ *
+ * <p>Parameters come in two kinds. A frozen one is an initializer without data: whoever opens the
+ * model hands in the memory. A trainable one is an input, so that its memory may change between
+ * runs, and has a gradient.
+ */
+public final class Graph {
+
+  /** An input or output as its user sees it. */
+  public record Port(Value value, ElementType type, List<Dimension> dimensions) {}
+
+  /** Values that are part of the model itself. */
+  record Constant(Value value, ElementType type, Shape shape, byte[] data) {}
+
+  private record Application(Operator operator, Value result) {}
+
+  private final List<Port> inputs = new ArrayList<>();
+  private final List<Port> outputs = new ArrayList<>();
+  private final SequencedMap<String, Parameter> parameters = new LinkedHashMap<>();
+  private final List<Application> tape = new ArrayList<>();
+  private final Nodes nodes = new Nodes();
+
+  private record Parameter(Value value, Shape shape, boolean trainable) {}
+
+  /** A value given at every run. */
+  public Value input(String name, ElementType type, Dimension... dimensions) {
+    Value value = new Value(name, false);
+    inputs.add(new Port(value, type, List.of(dimensions)));
+    return value;
+  }
+
+  /** A parameter that stays as it is; asking again for the same name gives the same value. */
+  public Value frozen(String name, Shape shape) {
+    return parameter(name, shape, false);
+  }
+
+  /** A parameter that is trained; asking again for the same name gives the same value. */
+  public Value trainable(String name, Shape shape) {
+    return parameter(name, shape, true);
+  }
+
+  private Value parameter(String name, Shape shape, boolean trainable) {
+    Parameter known = parameters.get(name);
+    if (known == null) {
+      known = new Parameter(new Value(name, trainable), shape, trainable);
+      parameters.put(name, known);
+      if (trainable) {
+        inputs.add(new Port(known.value(), ElementType.FLOAT32, fixed(shape)));
+      }
+    } else if (!known.shape().equals(shape) || known.trainable() != trainable) {
+      throw new IllegalArgumentException(
+          "parameter '%s' is %s, asked for as %s".formatted(name, known.shape(), shape));
+    }
+    return known.value();
+  }
+
+  /** Applies an operator and remembers it for the backward pass where that may need it. */
+  public Value apply(Operator operator) {
+    boolean differentiable = operator.inputs().stream().anyMatch(Value::differentiable);
+    Value result = nodes.within(differentiable, () -> operator.forward(nodes));
+    if (differentiable) {
+      tape.add(new Application(operator, result));
+    }
+    return result;
+  }
+
+  /** For what has no gradient: masks, shapes, indices. */
+  public Nodes nodes() {
+    return nodes;
+  }
+
+  /**
+   * Adds the backward pass of a scalar loss, and one output {@code gradient/NAME} for every
+   * trainable parameter.
+   *
+   * @throws IllegalStateException if the loss does not depend on a trainable parameter
+   */
+  public void differentiate(Value loss) {
+    Gradients gradients = new Gradients(nodes);
+    gradients.seed(loss);
+    for (Application application : tape.reversed()) {
+      Value resultGradient = gradients.of(application.result());
+      if (resultGradient != null) {
+        application.operator().backward(nodes, resultGradient, gradients);
+      }
+    }
+    for (var entry : parameters.entrySet()) {
+      Parameter parameter = entry.getValue();
+      if (parameter.trainable()) {
+        Value gradient = gradients.of(parameter.value());
+        if (gradient == null) {
+          throw new IllegalStateException(
+              "the loss does not depend on the trainable parameter '" + entry.getKey() + "'");
+        }
+        output(gradient, gradientName(entry.getKey()), ElementType.FLOAT32, parameter.shape());
+      }
+    }
+  }
+
+  /** The output that carries the gradient of a trainable parameter. */
+  public static String gradientName(String parameter) {
+    return "gradient/" + parameter;
+  }
+
+  public void output(Value value, String name, ElementType type, Dimension... dimensions) {
+    Value named = isPort(value) ? nodes.identity(value) : value;
+    named.rename(name);
+    outputs.add(new Port(named, type, List.of(dimensions)));
+  }
+
+  private void output(Value value, String name, ElementType type, Shape shape) {
+    output(value, name, type, fixed(shape).toArray(Dimension[]::new));
+  }
+
+  private boolean isPort(Value value) {
+    return inputs.stream().anyMatch(port -> port.value() == value)
+        || outputs.stream().anyMatch(port -> port.value() == value)
+        || parameters.values().stream().anyMatch(parameter -> parameter.value() == value)
+        || nodes.constants().stream().anyMatch(constant -> constant.value() == value);
+  }
+
+  private static List<Dimension> fixed(Shape shape) {
+    return shape.dimensions().stream().map(Dimension::of).toList();
+  }
+
+  public List<Port> inputs() {
+    return List.copyOf(inputs);
+  }
+
+  public List<Port> outputs() {
+    return List.copyOf(outputs);
+  }
+
+  /** Names and shapes of the frozen parameters, in the order they were asked for. */
+  public SequencedMap<String, Shape> frozenParameters() {
+    return parameters(false);
+  }
+
+  /** Names and shapes of the trainable parameters, in the order they were asked for. */
+  public SequencedMap<String, Shape> trainableParameters() {
+    return parameters(true);
+  }
+
+  private SequencedMap<String, Shape> parameters(boolean trainable) {
+    SequencedMap<String, Shape> chosen = new LinkedHashMap<>();
+    parameters.forEach(
+        (name, parameter) -> {
+          if (parameter.trainable() == trainable) {
+            chosen.put(name, parameter.shape());
+          }
+        });
+    return chosen;
+  }
+}
