@@ -1,6 +1,6 @@
 package io.github.recurrentkif.graph;
 
-import java.util.IdentityHashMap;
+import java.util.HashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -8,7 +8,9 @@ import org.jspecify.annotations.Nullable;
 public final class Gradients {
 
   private final Nodes nodes;
-  private final Map<Value, Value> sums = new IdentityHashMap<>();
+
+  /** By identity: values have no equality of their own. */
+  private final Map<Value, Value> sums = new HashMap<>();
 
   Gradients(Nodes nodes) {
     this.nodes = nodes;

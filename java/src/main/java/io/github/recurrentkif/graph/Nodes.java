@@ -73,24 +73,24 @@ public final class Nodes {
   }
 
   public Value floats(Shape shape, float... values) {
-    ByteBuffer data = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
-    data.asFloatBuffer().put(values);
+    byte[] data = new byte[4 * values.length];
+    ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().put(values);
     return constant(ElementType.FLOAT32, shape, data);
   }
 
   public Value longs(Shape shape, long... values) {
-    ByteBuffer data = ByteBuffer.allocate(8 * values.length).order(ByteOrder.LITTLE_ENDIAN);
-    data.asLongBuffer().put(values);
+    byte[] data = new byte[8 * values.length];
+    ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().put(values);
     return constant(ElementType.INT64, shape, data);
   }
 
-  private Value constant(ElementType type, Shape shape, ByteBuffer data) {
+  private Value constant(ElementType type, Shape shape, byte[] data) {
     return constants
         .computeIfAbsent(
-            new ConstantKey(type, shape, data),
+            new ConstantKey(type, shape, ByteBuffer.wrap(data)),
             key ->
                 new Graph.Constant(
-                    new Value("constant_" + constants.size(), false), type, shape, data.array()))
+                    new Value("constant_" + constants.size(), false), type, shape, data))
         .value();
   }
 

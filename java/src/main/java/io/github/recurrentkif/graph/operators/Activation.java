@@ -43,7 +43,10 @@ public final class Activation implements Operator {
   @Override
   public Value forward(Nodes nodes) {
     return switch (function) {
-      case RELU -> saved = nodes.relu(x);
+      case RELU -> {
+        saved = nodes.relu(x);
+        yield saved;
+      }
       case GELU_TANH -> {
         Value cube = nodes.multiply(nodes.multiply(x, x), x);
         Value inner = nodes.add(x, nodes.multiply(cube, nodes.constant(CUBIC)));
