@@ -15,6 +15,7 @@ import tools.jackson.core.JsonToken;
 import tools.jackson.core.ObjectReadContext;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.TokenStreamFactory;
+import tools.jackson.core.TokenStreamLocation;
 import tools.jackson.core.json.JsonFactory;
 
 /**
@@ -63,13 +64,21 @@ final class StrictJson implements AutoCloseable {
         throw malformed("there is more JSON behind the object's closing brace");
       }
     } catch (JacksonException e) {
-      throw malformed(
-          "its JSON cannot be read at character %d: %s"
-              .formatted(
-                  e.getLocation() == null ? -1 : e.getLocation().getCharOffset(),
-                  e.getOriginalMessage()),
-          e);
+      throw malformed("its JSON cannot be read" + placeOf(e) + ": " + reasonOf(e), e);
     }
+  }
+
+  private static String placeOf(JacksonException e) {
+    // Limits, as that of nesting, are exceeded at no place.
+    TokenStreamLocation place = e.getLocation();
+    return place == null ? "" : " at character " + place.getCharOffset();
+  }
+
+  private static String reasonOf(JacksonException e) {
+    // Jackson would end with the place again, in its own words.
+    String reason = e.getOriginalMessage();
+    int place = reason.indexOf(" (start marker");
+    return place < 0 ? reason : reason.substring(0, place);
   }
 
   /** Reads the object that begins here. */
