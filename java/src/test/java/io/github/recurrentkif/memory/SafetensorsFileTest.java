@@ -185,6 +185,24 @@ final class SafetensorsFileTest {
         });
   }
 
+  @Test
+  void tensorsLargerThanAChunkAreConvertedWhole() throws IOException {
+    int count = (1 << 20) * 2 + 3;
+    ByteBuffer half = buffer(2 * count);
+    ByteBuffer brain = buffer(2 * count);
+    ByteBuffer wide = buffer(8 * count);
+    float[] expected = new float[count];
+    for (int i = 0; i < count; i++) {
+      expected[i] = i % 251; // exact in all three
+      half.putShort(Float.floatToFloat16(expected[i]));
+      brain.putShort((short) (Float.floatToRawIntBits(expected[i]) >> 16));
+      wide.putDouble(expected[i]);
+    }
+    assertConverted("F16", bytesOf(half), expected);
+    assertConverted("BF16", bytesOf(brain), expected);
+    assertConverted("F64", bytesOf(wide), expected);
+  }
+
   private void assertConverted(String dataType, byte[] stored, float[] expected)
       throws IOException {
     String header =
