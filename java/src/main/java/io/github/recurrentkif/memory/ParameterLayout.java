@@ -37,7 +37,11 @@ public final class ParameterLayout {
     this.length = length;
   }
 
-  /** Lays the tensors out one after another. */
+  /**
+   * Lays the tensors out one after another.
+   *
+   * @throws ArithmeticException if the arena would have more than 2^63 elements
+   */
   public static ParameterLayout of(SequencedMap<String, Shape> shapes) {
     List<Tensor> tensors = new ArrayList<>(shapes.size());
     long offset = 0;
@@ -46,7 +50,7 @@ public final class ParameterLayout {
       long size = entry.getValue().elements();
       tensors.add(new Tensor(entry.getKey(), entry.getValue(), offset, size));
       elements = Math.addExact(elements, size);
-      offset = Math.addExact(offset, Math.ceilDiv(size, ALIGNMENT) * ALIGNMENT);
+      offset = Math.addExact(offset, Math.multiplyExact(Math.ceilDiv(size, ALIGNMENT), ALIGNMENT));
     }
     return new ParameterLayout(tensors, elements, offset);
   }

@@ -1,0 +1,124 @@
+package io.github.recurrentkif.memory;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.List;
+import java.util.SequencedMap;
+import java.util.Set;
+
+/**
+ * Writes safetensors files, byte for byte as the format's reference implementation does: tensors of
+ * wide data types first, then by name.
+ */
+public final class SafetensorsWriter {
+
+  /** Bytes handed to the operating system at a time. */
+  private static final long CHUNK = 8L << 20;
+
+  private static final Device HOST = new HostMemory();
+
+  private SafetensorsWriter() {}
+
+  /**
+   * Writes a file; its folder has to exist. The file appears under its name when it is whole. Bytes
+   * outside the Java heap are written from where they lie.
+   *
+   * @param metadata written in its order; none at all if empty
+   * @throws IllegalArgumentException if a name occurs twice, is {@code __metadata__} or cannot be
+   *     encoded in UTF-8
+   * @throws IOException that names the file, if it cannot be written; nothing is left behind
+   */
+  public static void write(
+      Path file, Collection<StoredTensor> tensors, SequencedMap<String, String> metadata)
+      throws IOException {
+    List<Block> blocks = new ArrayList<>(tensors.size());
+    for (StoredTensor tensor : tensors) {
+      blocks.add(new Block(tensor.name(), tensor.dataType(), tensor.shape(), HOST, tensor.bytes()));
+    }
+    writeBlocks(file, blocks, metadata);
+  }
+
+  /** A tensor whose bytes lie on any device. */
+  record Block(String name, DataType dataType, Shape shape, Device device, MemorySegment segment) {
+
+    /** Whether a file cannot be written from these bytes where they lie. */
+    boolean isStaged() {
+      return !(device instanceof HostMemory) || !segment.isNative();
+    }
+  }
+
+  static void writeBlocks(
+      Path file, Collection<Block> blocks, SequencedMap<String, String> metadata)
+      throws IOException {
+    List<Block> sorted = new ArrayList<>(blocks);
+    sorted.sort(
+        Comparator.comparing(Block::dataType, Comparator.reverseOrder())
+            .thenComparing(Block::name, SafetensorsHeader.BY_CODE_POINTS));
+    ByteBuffer header = header(sorted, metadata).encode();
+    long staged =
+        sorted.stream()
+            .filter(Block::isStaged)
+            .mapToLong(block -> block.segment().byteSize())
+            .max()
+            .orElse(0);
+    AtomicFile.write(
+        file,
+        channel -> {
+          writeFully(channel, header);
+          try (Arena arena = Arena.ofConfined()) {
+            MemorySegment staging = arena.allocate(Math.min(staged, CHUNK));
+            for (Block block : sorted) {
+              writeBlock(channel, block, staging);
+            }
+          }
+        });
+  }
+
+  private static SafetensorsHeader header(
+      List<Block> blocks, SequencedMap<String, String> metadata) {
+    List<SafetensorsHeader.Entry> entries = new ArrayList<>(blocks.size());
+    Set<String> names = new HashSet<>();
+    long offset = 0;
+    for (Block block : blocks) {
+      if (block.name().equals(SafetensorsHeader.METADATA)) {
+        throw new IllegalArgumentException("no tensor can be called '" + block.name() + "'");
+      }
+      if (!names.add(block.name())) {
+        throw new IllegalArgumentException("two tensors are called '" + block.name() + "'");
+      }
+      long end = Math.addExact(offset, block.segment().byteSize());
+      entries.add(
+          new SafetensorsHeader.Entry(block.name(), block.dataType(), block.shape(), offset, end));
+      offset = end;
+    }
+    return new SafetensorsHeader(metadata, entries);
+  }
+
+  private static void writeBlock(FileChannel channel, Block block, MemorySegment staging)
+      throws IOException {
+    long size = block.segment().byteSize();
+    for (long offset = 0; offset < size; offset += CHUNK) {
+      MemorySegment chunk = block.segment().asSlice(offset, Math.min(CHUNK, size - offset));
+      if (block.isStaged()) {
+        MemorySegment copy = staging.asSlice(0, chunk.byteSize());
+        block.device().download(chunk, copy);
+        chunk = copy;
+      }
+      writeFully(channel, chunk.asByteBuffer());
+    }
+  }
+
+  private static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
+    while (bytes.hasRemaining()) {
+      channel.write(bytes);
+    }
+  }
+}
