@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.concurrent.locks.Lock;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -45,8 +46,10 @@ public final class Binding implements AutoCloseable {
   private final OrtApi api;
   private final MemorySegment handle;
   private final Lock lock;
+
   /** Of the names; the collector frees it. */
   private final Arena arena = Arena.ofAuto();
+
   private final Map<String, Place> inputs = new LinkedHashMap<>();
   private final Map<String, Place> outputs = new LinkedHashMap<>();
 
@@ -287,19 +290,40 @@ public final class Binding implements AutoCloseable {
    * @throws IllegalStateException if nothing has been run yet
    */
   public SequencedMap<String, Tensor> outputs(Arena arena) {
+    return values(place -> true, arena);
+  }
+
+  /**
+   * One of {@link #outputs}.
+   *
+   * @throws IllegalStateException if nothing has been run yet, or the output was not left to ONNX
+   *     Runtime
+   */
+  public Tensor output(String name, Arena arena) {
+    Place wanted = place(outputs, "output", name);
+    Tensor value = values(place -> place == wanted, arena).get(name);
+    if (value == null) {
+      throw new IllegalStateException(
+          "%s is not left to ONNX Runtime: bindOutputToDevice(\"%s\") does"
+              .formatted(wanted.description, name));
+    }
+    return value;
+  }
+
+  private SequencedMap<String, Tensor> values(Predicate<Place> wanted, Arena arena) {
     lock.lock();
     try {
       requireOpen();
       if (!ran) {
         throw new IllegalStateException(session.model() + " has not been run with this binding");
       }
-      return boundValues(arena);
+      return boundValues(wanted, arena);
     } finally {
       lock.unlock();
     }
   }
 
-  private SequencedMap<String, Tensor> boundValues(Arena arena) {
+  private SequencedMap<String, Tensor> boundValues(Predicate<Place> wanted, Arena arena) {
     String doing = "asking for the outputs of " + session.model();
     SequencedMap<String, Tensor> result = new LinkedHashMap<>();
     try (Arena local = Arena.ofConfined()) {
@@ -314,7 +338,7 @@ public final class Binding implements AutoCloseable {
       for (int i = 0; i < n; i++) {
         MemorySegment value = values.getAtIndex(ADDRESS, i);
         Place place = boundOutputs.get(i);
-        if (place.tensor == null) {
+        if (place.tensor == null && wanted.test(place)) {
           result.put(place.name, tensor(place, value, arena));
         } else {
           api.release(OrtFunction.RELEASE_VALUE, value);

@@ -21,8 +21,8 @@ import org.jspecify.annotations.Nullable;
  */
 public final class OnnxRuntime implements AutoCloseable {
 
-  /** {@code ORT_LOGGING_LEVEL_ERROR}: errors reach the caller anyway, warnings are for ORT. */
-  private static final int LOG_ERRORS = 3;
+  /** {@code ORT_LOGGING_LEVEL_FATAL}: errors reach the caller as exceptions, once is enough. */
+  private static final int LOG_FATAL = 4;
 
   /** {@code OrtDeviceAllocator} and {@code OrtMemTypeDefault}: memory that we hand in. */
   private static final int DEVICE_ALLOCATOR = 0;
@@ -45,7 +45,7 @@ public final class OnnxRuntime implements AutoCloseable {
       this.environment =
           created(
               "starting ONNX Runtime",
-              out -> api.invoke(OrtFunction.CREATE_ENV, LOG_ERRORS, logName, out));
+              out -> api.invoke(OrtFunction.CREATE_ENV, LOG_FATAL, logName, out));
     }
     this.cpuMemory =
         created(

@@ -21,6 +21,17 @@ import java.util.function.Function;
 /**
  * One model, ready to run. Several threads may run it at once, each with its own {@link Binding}.
  *
+ * <p>A model whose weights come as {@linkplain SessionOptions#initializers() memory} declares them
+ * as initializers with external data (name, type, dimensions, {@code data_location = EXTERNAL},
+ * {@code length}) at {@code location = "."}: ONNX Runtime insists that the location exists beside
+ * the model, or in the {@linkplain SessionOptions#externalDataFolder() folder} of a model from
+ * memory, but opens it only for a weight that it was not given. Since a folder cannot be read, a
+ * forgotten weight fails the opening instead of counting as something else, and so does an
+ * optimisation that folds a weight into a constant, where a real weight file would be folded as it
+ * stands, not as it is in memory. An initializer declared without any data is refused. Nothing
+ * compares the memory's type and shape with the declaration: whoever hands it over must. (ONNX
+ * Runtime 1.29, Linux; the tests of this class hold all of this.)
+ *
  * <p>Closing it waits for running threads and closes its bindings.
  */
 public final class Session implements AutoCloseable {
