@@ -28,9 +28,11 @@ import java.util.function.Function;
  * memory, but opens it only for a weight that it was not given. Since a folder cannot be read, a
  * forgotten weight fails the opening instead of counting as something else, and so does an
  * optimisation that folds a weight into a constant, where a real weight file would be folded as it
- * stands, not as it is in memory. An initializer declared without any data is refused. Nothing
- * compares the memory's type and shape with the declaration: whoever hands it over must. (ONNX
- * Runtime 1.29, Linux; the tests of this class hold all of this.)
+ * stands, not as it is in memory. (So a transposed weight is an attribute of the product, not a
+ * node, and single numbers such as an epsilon belong into the model: rewrites look at them.) An
+ * initializer declared without any data is refused. Nothing compares the memory's type and shape
+ * with the declaration: whoever hands it over must. (ONNX Runtime 1.29, Linux; the tests of this
+ * class hold all of this.)
  *
  * <p>Closing it waits for running threads and closes its bindings.
  */

@@ -424,45 +424,4 @@ class BindingTest {
       }
     }
   }
-
-  @Test
-  void thousandsOfSessionsBindingsRunsAndFailuresLeakNothing() {
-    NativeMemory memory = NativeMemory.ofThisProcess();
-    churn(500);
-    long before = memory.allocated();
-    int rounds = 2000;
-    churn(rounds);
-    long perRound = (memory.allocated() - before) / rounds;
-    // The smallest object that a round could forget takes more, and the virtual machine less.
-    assertTrue(perRound < 48, perRound + " bytes of native memory are lost in each round");
-  }
-
-  private void churn(int rounds) {
-    byte[] notAModel = {1, 2, 3};
-    MemorySegment x = arena.allocate(JAVA_FLOAT, 4096);
-    MemorySegment same = arena.allocate(JAVA_FLOAT, 4096);
-    for (int i = 0; i < rounds; i++) {
-      try (Session session = runtime.session("nonzero", NONZERO, ONE_THREAD)) {
-        for (int b = 0; b < 3; b++) {
-          Binding binding = session.binding();
-          for (int length = 1024; length <= 4096; length += 1024) {
-            x.setAtIndex(JAVA_FLOAT, length - 1, 1);
-            long bytes = length * JAVA_FLOAT.byteSize();
-            binding.bindInput("x", Tensor.float32(x.asSlice(0, bytes), length));
-            binding.bindOutput("same", Tensor.float32(same.asSlice(0, bytes), length));
-            binding.bindOutputToDevice("where");
-            binding.run();
-            try (Arena held = Arena.ofConfined()) {
-              assertEquals(1, binding.outputs(held).size());
-            }
-          }
-          if (b > 0) {
-            binding.close();
-          }
-        }
-      }
-      assertThrows(
-          OnnxRuntimeException.class, () -> runtime.session("noise", notAModel, ONE_THREAD));
-    }
-  }
 }

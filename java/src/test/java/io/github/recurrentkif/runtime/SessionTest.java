@@ -162,7 +162,10 @@ class SessionTest {
             runtime.session(
                 "given",
                 productOfExternal(".").encode(),
-                given(weights(arena, 2)).optimization(level).build())) {
+                given(weights(arena, 2))
+                    .initializer("not in the model", Tensor.float32(weights(arena, 2), 4096))
+                    .optimization(level)
+                    .build())) {
           assertEquals(2, run(session));
         }
       }
@@ -223,23 +226,36 @@ class SessionTest {
   }
 
   @Test
-  void aWeightThatWouldBeFoldedFailsTheOpeningUnlessFoldingIsOff() {
-    byte[] model =
+  void aWeightThatARewriteWouldReadFailsTheOpeningUnlessRewritesAreOff() {
+    OnnxModel folded =
         new OnnxModel()
+            .node("Transpose", List.of("w"), List.of("transposed"))
+            .node("MatMul", List.of("x", "transposed"), List.of("y"))
+            .externalInitializer("w", ".", 0, WEIGHT_BYTES, WIDTH, WIDTH);
+    OnnxModel single =
+        new OnnxModel()
+            .node("Add", List.of("x", "w"), List.of("y"))
+            .externalInitializer("w", ".", 0, Float.BYTES, 1);
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment weights = weights(arena, 2);
+      opensOnlyWithoutRewrites(folded, 2, Tensor.float32(weights, WIDTH, WIDTH));
+      opensOnlyWithoutRewrites(single, 3, Tensor.float32(weights.asSlice(0, 4), 1));
+    }
+  }
+
+  private void opensOnlyWithoutRewrites(OnnxModel nodes, float result, Tensor weight) {
+    byte[] model =
+        nodes
             .input("x", ElementType.FLOAT32, "rows", WIDTH)
             .output("y", ElementType.FLOAT32, "rows", WIDTH)
-            .node("Neg", List.of("w"), List.of("negated"))
-            .node("MatMul", List.of("x", "negated"), List.of("y"))
-            .externalInitializer("w", ".", 0, WEIGHT_BYTES, WIDTH, WIDTH)
             .encode();
-    try (Arena arena = Arena.ofShared()) {
-      SessionOptions.Builder options = given(weights(arena, 2));
-      assertThrows(
-          OnnxRuntimeException.class, () -> runtime.session("folded", model, options.build()));
-      try (Session session =
-          runtime.session("plain", model, options.optimization(Optimization.NONE).build())) {
-        assertEquals(-2, run(session));
-      }
+    SessionOptions.Builder options =
+        SessionOptions.builder().externalDataFolder(folder).initializer("w", weight);
+    assertThrows(
+        OnnxRuntimeException.class, () -> runtime.session("rewritten", model, options.build()));
+    try (Session session =
+        runtime.session("plain", model, options.optimization(Optimization.NONE).build())) {
+      assertEquals(result, run(session));
     }
   }
 
