@@ -1,0 +1,225 @@
+package io.github.recurrentkif.runtime;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * ONNX Runtime in this process: loads the library and opens sessions.
+ *
+ * <p>Closing it closes the sessions that are still open. All methods may be called from any thread.
+ */
+public final class OnnxRuntime implements AutoCloseable {
+
+  /** {@code ORT_LOGGING_LEVEL_FATAL}: errors reach the caller as exceptions, once is enough. */
+  private static final int LOG_FATAL = 4;
+
+  /** {@code OrtDeviceAllocator} and {@code OrtMemTypeDefault}: memory that we hand in. */
+  private static final int DEVICE_ALLOCATOR = 0;
+
+  private static final int DEFAULT_MEMORY = 0;
+
+  private final RuntimeLibrary library;
+  private final OrtApi api;
+  private final MemorySegment environment;
+  private final MemorySegment cpuMemory;
+  private final MemorySegment allocator;
+  private final Set<Session> sessions = ConcurrentHashMap.newKeySet();
+  private final AtomicBoolean closed = new AtomicBoolean();
+
+  private OnnxRuntime(RuntimeLibrary library) {
+    this.library = library;
+    this.api = new OrtApi(library);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment logName = arena.allocateFrom("recurrent-kif");
+      this.environment =
+          created(
+              "starting ONNX Runtime",
+              out -> api.invoke(OrtFunction.CREATE_ENV, LOG_FATAL, logName, out));
+    }
+    this.cpuMemory =
+        created(
+            "describing the main memory",
+            out ->
+                api.invoke(
+                    OrtFunction.CREATE_CPU_MEMORY_INFO, DEVICE_ALLOCATOR, DEFAULT_MEMORY, out));
+    this.allocator =
+        created("finding the allocator", out -> api.invoke(OrtFunction.GET_DEFAULT_ALLOCATOR, out));
+  }
+
+  /**
+   * Loads the library that {@link RuntimeLibrary#VARIABLE} names, or else the one in Microsoft's
+   * jar on the class path, which is extracted to the {@link CacheFolder} once.
+   *
+   * @throws OnnxRuntimeException if there is none for this machine, or it is too old
+   */
+  public static OnnxRuntime load() {
+    return load(null, System.getenv(), CacheFolder.ofThisUser());
+  }
+
+  /**
+   * Loads this library and no other.
+   *
+   * @throws OnnxRuntimeException if the file is not there, is no ONNX Runtime, or is too old
+   */
+  public static OnnxRuntime load(Path library) {
+    return load(library, Map.of(), CacheFolder.ofThisUser());
+  }
+
+  static OnnxRuntime load(
+      @Nullable Path library, Map<String, String> environment, CacheFolder cache) {
+    return new OnnxRuntime(RuntimeLibrary.find(library, environment, cache));
+  }
+
+  /** Of the library, such as 1.29.0. */
+  public String version() {
+    return api.version();
+  }
+
+  /** Which library this is, and why this one. */
+  public RuntimeLibrary library() {
+    return library;
+  }
+
+  public Path libraryPath() {
+    return library.path();
+  }
+
+  /**
+   * Opens a model in a file. External data is looked for beside it.
+   *
+   * @throws OnnxRuntimeException if the model cannot be read or run, or an option is refused
+   */
+  public Session session(Path model, SessionOptions options) {
+    if (!Files.isRegularFile(model)) {
+      throw new OnnxRuntimeException("no model at " + model.toAbsolutePath());
+    }
+    return opened(
+        model.toString(),
+        options,
+        (sessionOptions, out) -> {
+          try (Arena arena = Arena.ofConfined()) {
+            return api.invoke(
+                OrtFunction.CREATE_SESSION,
+                environment,
+                OrtApi.path(model, arena),
+                sessionOptions,
+                out);
+          }
+        });
+  }
+
+  /**
+   * Opens a model in memory, which is free again on return. External data is looked for in {@link
+   * SessionOptions#externalDataFolder()}.
+   *
+   * @param name of the model, for messages
+   * @throws OnnxRuntimeException if the model cannot be read or run, or an option is refused
+   */
+  public Session session(String name, MemorySegment model, SessionOptions options) {
+    return opened(
+        name,
+        options,
+        (sessionOptions, out) ->
+            api.invoke(
+                OrtFunction.CREATE_SESSION_FROM_ARRAY,
+                environment,
+                model,
+                model.byteSize(),
+                sessionOptions,
+                out));
+  }
+
+  /** Opens a model in a byte array; see {@link #session(String, MemorySegment, SessionOptions)}. */
+  public Session session(String name, byte[] model, SessionOptions options) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment copy = arena.allocate(Math.max(1, model.length)).asSlice(0, model.length);
+      return session(name, copy.copyFrom(MemorySegment.ofArray(model)), options);
+    }
+  }
+
+  private Session opened(String name, SessionOptions options, Session.Opener opener) {
+    if (closed.get()) {
+      throw new IllegalStateException("opening " + name + " on an ONNX Runtime that is closed");
+    }
+    Session session = new Session(this, name, options, opener);
+    sessions.add(session);
+    return session;
+  }
+
+  void forget(Session session) {
+    sessions.remove(session);
+  }
+
+  OrtApi api() {
+    return api;
+  }
+
+  /** The allocator whose strings and arrays must be given back to it. */
+  MemorySegment allocator() {
+    return allocator;
+  }
+
+  MemorySegment cpuMemory() {
+    return cpuMemory;
+  }
+
+  /** Calls a function that writes one pointer to its last argument, and returns that pointer. */
+  MemorySegment created(String doing, Function<MemorySegment, MemorySegment> call) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(ADDRESS);
+      api.check(call.apply(out), doing);
+      return out.get(ADDRESS, 0);
+    }
+  }
+
+  /** A value over the tensor's memory; whoever asks for it releases it. */
+  MemorySegment value(Tensor tensor, String doing) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment shape = arena.allocateFrom(JAVA_LONG, tensor.shape().toArray());
+      return created(
+          doing,
+          out ->
+              api.invoke(
+                  OrtFunction.CREATE_TENSOR_WITH_DATA,
+                  cpuMemory,
+                  tensor.data(),
+                  tensor.data().byteSize(),
+                  shape,
+                  tensor.shape().rank(),
+                  tensor.type().code(),
+                  out));
+    }
+  }
+
+  /** Copies a string that ONNX Runtime allocated for us, and gives it back. */
+  String taken(MemorySegment string) {
+    String copy = OrtApi.string(string);
+    free(string);
+    return copy;
+  }
+
+  void free(MemorySegment memory) {
+    api.check(
+        api.invoke(OrtFunction.ALLOCATOR_FREE, allocator, memory), "giving back a string or array");
+  }
+
+  @Override
+  public void close() {
+    if (closed.compareAndSet(false, true)) {
+      sessions.forEach(Session::close);
+      api.release(OrtFunction.RELEASE_MEMORY_INFO, cpuMemory);
+      api.release(OrtFunction.RELEASE_ENV, environment);
+    }
+  }
+}
