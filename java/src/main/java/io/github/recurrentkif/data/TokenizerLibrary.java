@@ -1,0 +1,51 @@
+package io.github.recurrentkif.data;
+
+import io.github.recurrentkif.memory.CacheFolder;
+import io.github.recurrentkif.memory.InputException;
+import java.nio.file.Path;
+
+/**
+ * Where the native tokenizers library comes from: out of DJL's jar into this user's cache folder,
+ * once per version; never from the network. DJL takes both settings from system properties only;
+ * they are set here, before its first class is touched, and nowhere else. A value given on the
+ * command line stays, and so does one that DJL finds in the environment.
+ */
+final class TokenizerLibrary {
+
+  /** Unpacks into {@code PROPERTY/tokenizers/VERSION-cpu-PLATFORM/}, as DJL decides. */
+  private static final String UNPACK_FOLDER = "ENGINE_CACHE_DIR";
+
+  /** Also keeps DJL from asking a cloud machine's metadata service who it is. */
+  private static final String OFFLINE = "ai.djl.offline";
+
+  static {
+    setIfAbsent(OFFLINE, "true");
+    setIfAbsent(UNPACK_FOLDER, CacheFolder.ofThisUser().resolve("djl").toString());
+  }
+
+  private TokenizerLibrary() {}
+
+  private static void setIfAbsent(String property, String value) {
+    if (System.getProperty(property) == null) {
+      System.setProperty(property, value);
+    }
+  }
+
+  /** To be called before any class of DJL is used. */
+  static void prepare() {
+    // Initialising this class has done it.
+  }
+
+  /** The error for a library that cannot be unpacked or loaded. */
+  static InputException unusable(Throwable cause) {
+    Path folder = Path.of(System.getProperty(UNPACK_FOLDER));
+    Throwable root = cause;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    return new InputException(
+        "%s: expected to unpack and load the native tokenizers library here, found: %s; make the folder writable or name another with KIF_CACHE"
+            .formatted(folder, root.getMessage()),
+        cause);
+  }
+}
