@@ -63,7 +63,7 @@ final class TokenizerLibrary {
       root = root.getCause();
     }
     return new InputException(
-        "%s: expected to unpack and load the native tokenizers library here, found: %s; make the folder writable or name another with KIF_CACHE"
+        "%s: expected to unpack and load the native tokenizers library here, found: %s; make the folder writable, delete it if it is damaged, or name another with KIF_CACHE"
             .formatted(folder(), root),
         cause);
   }
