@@ -1,12 +1,12 @@
 package io.github.recurrentkif.memory;
 
 /**
- * Something the user gave cannot be used. The message names the file and the key or tensor, what
- * was expected, what was found, and what to do; it is shown as it is, without a stack trace.
+ * Something a user gave cannot be used: a file, a key, a tensor, an option. The message alone tells
+ * what was expected, what was found and what to do.
  */
 public class InputException extends RuntimeException {
 
-  private static final long serialVersionUID = 1L;
+  private static final long serialVersionUID = 1;
 
   public InputException(String message) {
     super(message);
