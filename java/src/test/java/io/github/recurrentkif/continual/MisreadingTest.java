@@ -21,10 +21,10 @@ import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.kernels.Score;
 import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.training.LearningRateSchedule.WarmupLinear;
 import io.github.recurrentkif.training.OptimizerSettings;
-import io.github.recurrentkif.training.PlainKernels;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -141,7 +141,7 @@ class MisreadingTest {
                 FAITHFUL,
                 TracePlan.faithful(Problem.LARGER, 1),
                 OptimizerSettings.reference(),
-                new PlainKernels(),
+                new ReferenceKernels(),
                 true));
     return runs.entrySet().stream()
         .map(
@@ -182,13 +182,18 @@ class MisreadingTest {
         settings,
         TracePlan.faithful(Problem.LARGER, 1),
         OptimizerSettings.reference(),
-        new PlainKernels(),
+        new ReferenceKernels(),
         false);
   }
 
   private static List<Entry> with(TracePlan plan) {
     return run(
-        Problem.LARGER, FAITHFUL, plan, OptimizerSettings.reference(), new PlainKernels(), false);
+        Problem.LARGER,
+        FAITHFUL,
+        plan,
+        OptimizerSettings.reference(),
+        new ReferenceKernels(),
+        false);
   }
 
   private static List<Entry> with(OptimizerSettings optimizer) {
@@ -197,7 +202,7 @@ class MisreadingTest {
         FAITHFUL,
         TracePlan.faithful(Problem.LARGER, 1),
         optimizer,
-        new PlainKernels(),
+        new ReferenceKernels(),
         false);
   }
 
@@ -207,7 +212,7 @@ class MisreadingTest {
         FAITHFUL,
         TracePlan.faithful(Problem.LARGER, 1),
         OptimizerSettings.reference(),
-        mistake.apply(new PlainKernels()),
+        mistake.apply(new ReferenceKernels()),
         false);
   }
 

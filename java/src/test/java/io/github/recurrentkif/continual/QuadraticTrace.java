@@ -15,6 +15,7 @@ import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.kernels.Score;
 import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.Shape;
@@ -24,7 +25,6 @@ import io.github.recurrentkif.training.LearningRateSchedule.WarmupLinear;
 import io.github.recurrentkif.training.Objective;
 import io.github.recurrentkif.training.OptimizerSettings;
 import io.github.recurrentkif.training.Outcome;
-import io.github.recurrentkif.training.PlainKernels;
 import io.github.recurrentkif.training.Update;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -245,7 +245,7 @@ final class QuadraticTrace {
         FAITHFUL,
         TracePlan.faithful(problem, parts),
         OptimizerSettings.reference(),
-        new PlainKernels(),
+        new ReferenceKernels(),
         false);
   }
 }

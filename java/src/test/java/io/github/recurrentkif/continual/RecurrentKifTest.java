@@ -19,6 +19,7 @@ import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.Shape;
@@ -26,7 +27,6 @@ import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.LearningRateSchedule.WarmupLinear;
 import io.github.recurrentkif.training.Objective;
 import io.github.recurrentkif.training.OptimizerSettings;
-import io.github.recurrentkif.training.PlainKernels;
 import io.github.recurrentkif.training.Resumable;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -43,7 +43,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class RecurrentKifTest {
 
   private static final int PARAMETERS = 37;
-  private static final Kernels KERNELS = new PlainKernels();
+  private static final Kernels KERNELS = new ReferenceKernels();
   private static final ParameterLayout LAYOUT =
       ParameterLayout.of(new LinkedHashMap<>(Map.of("w", Shape.of(PARAMETERS))));
 

@@ -11,6 +11,7 @@ import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.Shape;
@@ -30,7 +31,7 @@ class LearnerTest {
       new ImportanceRule(ImportanceRule.Formula.FIRST_ORDER, 0.85, 0.85);
   private static final float[] START = {0.5f, -0.25f, 2};
 
-  private final Kernels kernels = new PlainKernels();
+  private final Kernels kernels = new ReferenceKernels();
   private final ParameterLayout layout =
       ParameterLayout.of(new LinkedHashMap<>(Map.of("w", Shape.of(3))));
   private final ParameterVector weights = new ParameterVector(layout, kernels.device());
