@@ -8,6 +8,8 @@ package io.github.recurrentkif.kernels;
  * w*decay; m = m + gain1*(g-m); v = v*beta2 + gain2*(g*g); w = w - stepSize*(m /
  * (sqrt(v)/correction2 + epsilon))}.
  *
+ * @param epsilon positive in float32, for a parameter that never had a gradient (as padding) would
+ *     otherwise move by 0/0
  * @param step how many steps have been taken with these moments, this one included: 1 for the first
  */
 public record AdamWStep(
@@ -19,6 +21,13 @@ public record AdamWStep(
     long step) {
 
   public AdamWStep {
+    if (!(beta1 >= 0 && beta1 < 1) || !(beta2 >= 0 && beta2 < 1)) {
+      throw new IllegalArgumentException("AdamW betas must lie in [0, 1): " + beta1 + ", " + beta2);
+    }
+    if (!((float) epsilon > 0)) {
+      throw new IllegalArgumentException(
+          "AdamW's epsilon must be positive in float32, got " + epsilon);
+    }
     if (step < 1) {
       throw new IllegalArgumentException("AdamW counts its steps from 1, got " + step);
     }

@@ -2,9 +2,9 @@ package io.github.recurrentkif.kernels;
 
 /**
  * Which elements a dropout keeps. Element (plane, row, column) reads word {@code column % 4} of
- * Philox 4x32-10 at counter (column / 4, row, plane, place) under the key; it is dropped when
- * {@code (word >>> 8) * 2^-24 < probability}. The place of an element does not depend on how long
- * the batch is padded.
+ * Philox 4x32-10 at counter (column / 4, row, plane, place) under the key, whose lower half is the
+ * first key word; it is dropped when {@code (word >>> 8) * 2^-24 < probability}. The place of an
+ * element does not depend on how long the batch is padded.
  *
  * @param place which dropout of the model
  * @param probability of being dropped, in [0, 1)

@@ -75,6 +75,10 @@ public interface Kernels extends AutoCloseable {
    * torch.quantile} interpolates: rank {@code r = q*(n-1)} in float32 for n up to 2^24 and in
    * double above; float32 lerp between the two neighbours.
    *
+   * <p>Scores are taken to be non-negative; -0 counts as 0. The threshold is NaN, and nothing lies
+   * above it, where torch's is NaN (a score is NaN, or the lerp meets infinity) and where there is
+   * no element at all.
+   *
    * @param quantile in [0, 1]
    */
   void threshold(Importance importance, Score score, double quantile, Threshold result);

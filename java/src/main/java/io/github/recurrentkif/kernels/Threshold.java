@@ -20,6 +20,10 @@ public final class Threshold implements AutoCloseable {
     this.segment = device.allocate(JAVA_FLOAT.byteSize(), arena);
   }
 
+  public Device device() {
+    return device;
+  }
+
   public MemorySegment segment() {
     return segment;
   }

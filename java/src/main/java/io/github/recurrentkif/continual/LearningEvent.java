@@ -1,0 +1,68 @@
+package io.github.recurrentkif.continual;
+
+import io.github.recurrentkif.kernels.Importance;
+import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.MaskCounts;
+import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.training.Outcome;
+
+/**
+ * What an {@link Observer} is told. Vectors are the live ones: to be read, or copied, before the
+ * observer returns.
+ */
+public sealed interface LearningEvent {
+
+  /** Updates on new data completed in this task. */
+  long completed();
+
+  /** An update on new data, the {@code completed}-th, is done. */
+  record AfterInner(long completed, Outcome outcome) implements LearningEvent {}
+
+  /**
+   * An update on replayed data is done.
+   *
+   * @param repeat from 0, within this outer loop
+   */
+  record AfterOuter(long completed, int repeat, Outcome outcome) implements LearningEvent {}
+
+  /**
+   * Both loops of a cycle are done and the thresholds known; the merge comes next.
+   *
+   * @param weights after the outer loop
+   * @param base where the cycle began
+   * @param snapshot the weights after the inner loop
+   * @param inner importance to the new task
+   * @param outer importance to the history
+   * @param score what the thresholds are quantiles of
+   */
+  record BeforeMerge(
+      long completed,
+      ParameterVector weights,
+      ParameterVector base,
+      ParameterVector snapshot,
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      Score score,
+      Kernels kernels)
+      implements LearningEvent {
+
+    /** Counts the classes of the coming merge: one more pass, and it waits for the device. */
+    public MaskCounts maskCounts() {
+      return kernels.maskCounts(inner, outer, innerThreshold, outerThreshold, score);
+    }
+  }
+
+  /**
+   * A fusion is done. An observer may overwrite weights and base, which are equal, to let the
+   * method go on from elsewhere.
+   *
+   * @param weights the merged weights
+   * @param base the same, where the next cycle begins
+   */
+  record AfterFusion(long completed, ParameterVector weights, ParameterVector base)
+      implements LearningEvent {}
+}

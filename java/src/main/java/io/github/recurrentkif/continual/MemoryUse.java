@@ -1,0 +1,11 @@
+package io.github.recurrentkif.continual;
+
+/** What a method wants done with the samples kept from earlier tasks. */
+public enum MemoryUse {
+  /** Nothing: none need be kept. */
+  NONE,
+  /** They are part of each later task's training set; the plan has no memory of its own. */
+  MIXED,
+  /** They stay apart, and the method asks the plan for updates on them. */
+  REPLAYED
+}

@@ -1,0 +1,155 @@
+package io.github.recurrentkif.continual;
+
+import io.github.recurrentkif.continual.LearningEvent.AfterFusion;
+import io.github.recurrentkif.continual.LearningEvent.AfterInner;
+import io.github.recurrentkif.continual.LearningEvent.AfterOuter;
+import io.github.recurrentkif.continual.LearningEvent.BeforeMerge;
+import io.github.recurrentkif.kernels.Importance;
+import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.training.Learner;
+import io.github.recurrentkif.training.Outcome;
+import io.github.recurrentkif.training.Resumable;
+import io.github.recurrentkif.training.Update;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SequencedMap;
+
+/**
+ * Recurrent knowledge identification and fusion (Feng et al., ACL 2025): after every few updates on
+ * the new task, re-estimate what matters to the history on replayed samples, then merge what was
+ * learned into the weights, parameter by parameter, by what each is important to.
+ *
+ * <p>Without memory, as in the first task, it learns plainly: no importance, no fusion. Updates
+ * after the last full cycle of a task stay as they are. If a task ends with a full cycle, it ends
+ * with a fusion.
+ */
+public final class RecurrentKif<B> implements ContinualMethod<B> {
+
+  private final RecurrentKifSettings settings;
+  private final ParameterVector base;
+  private final ParameterVector snapshot;
+  private final Importance inner;
+  private final Importance outer;
+  private final Threshold innerThreshold;
+  private final Threshold outerThreshold;
+
+  /**
+   * @param layout of the weights that will be learned
+   * @param kernels of the learner to come: all vectors lie on their device
+   */
+  public RecurrentKif(RecurrentKifSettings settings, ParameterLayout layout, Kernels kernels) {
+    this.settings = settings;
+    this.base = new ParameterVector(layout, kernels.device());
+    this.snapshot = new ParameterVector(layout, kernels.device());
+    this.inner = Importance.zero(layout, kernels.device());
+    this.outer = Importance.zero(layout, kernels.device());
+    this.innerThreshold = new Threshold(kernels.device());
+    this.outerThreshold = new Threshold(kernels.device());
+  }
+
+  @Override
+  public MemoryUse memoryUse() {
+    return MemoryUse.REPLAYED;
+  }
+
+  @Override
+  public void beginTask(Learner<B> learner) {
+    learner.newTask();
+    learner.kernels().copy(learner.weights(), base);
+    for (Importance importance : new Importance[] {inner, outer}) {
+      learner.kernels().zero(importance.sensitivity());
+      learner.kernels().zero(importance.uncertainty());
+    }
+  }
+
+  @Override
+  public long learn(TaskPlan<B> plan, long completed, Learner<B> learner, Observer observer) {
+    long done = completed;
+    while (done < plan.updates()) {
+      Update<B> update = plan.inner(done);
+      Outcome outcome =
+          plan.hasMemory()
+              ? learner.update(update, inner, settings.innerRule())
+              : learner.update(update);
+      done++;
+      observer.on(new AfterInner(done, outcome));
+      if (plan.hasMemory() && done % settings.cycleLength() == 0) {
+        learner.kernels().copy(learner.weights(), snapshot);
+        for (int repeat = 0; repeat < settings.outerSteps(); repeat++) {
+          Outcome replayed = replay(plan.outer(done, repeat), learner);
+          observer.on(new AfterOuter(done, repeat, replayed));
+        }
+        fuse(done, learner, observer);
+      }
+      if (observer.stopsAfter(done)) {
+        break;
+      }
+    }
+    return done;
+  }
+
+  private Outcome replay(Update<B> update, Learner<B> learner) {
+    return switch (settings.outerLoop()) {
+      case SHARED_OPTIMIZER -> learner.update(update, outer, settings.outerRule());
+      case IMPORTANCE_ONLY -> learner.estimate(update, outer, settings.outerRule());
+    };
+  }
+
+  private void fuse(long done, Learner<B> learner, Observer observer) {
+    Kernels kernels = learner.kernels();
+    ParameterVector weights = learner.weights();
+    var score = settings.merge().score();
+    kernels.threshold(inner, score, settings.quantile(), innerThreshold);
+    kernels.threshold(outer, score, settings.quantile(), outerThreshold);
+    observer.on(
+        new BeforeMerge(
+            done,
+            weights,
+            base,
+            snapshot,
+            inner,
+            outer,
+            innerThreshold,
+            outerThreshold,
+            score,
+            kernels));
+    kernels.merge(
+        weights, base, snapshot, inner, outer, innerThreshold, outerThreshold, settings.merge());
+    observer.on(new AfterFusion(done, weights, base));
+  }
+
+  /** Where the cycle began and both importances; the snapshot does not outlive a fusion. */
+  @Override
+  public SequencedMap<String, ParameterVector> vectors() {
+    SequencedMap<String, ParameterVector> vectors = new LinkedHashMap<>();
+    vectors.put("base", base);
+    vectors.put("inner.sensitivity", inner.sensitivity());
+    vectors.put("inner.uncertainty", inner.uncertainty());
+    vectors.put("outer.sensitivity", outer.sensitivity());
+    vectors.put("outer.uncertainty", outer.uncertainty());
+    return vectors;
+  }
+
+  @Override
+  public SequencedMap<String, Long> counters() {
+    return new LinkedHashMap<>();
+  }
+
+  @Override
+  public void restore(Map<String, Long> counters) {
+    Resumable.requireNames(this, counters);
+  }
+
+  @Override
+  public void close() {
+    base.close();
+    snapshot.close();
+    inner.close();
+    outer.close();
+    innerThreshold.close();
+    outerThreshold.close();
+  }
+}

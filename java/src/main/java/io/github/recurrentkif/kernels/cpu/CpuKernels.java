@@ -1,0 +1,164 @@
+package io.github.recurrentkif.kernels.cpu;
+
+import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.reference.ReferenceKernels;
+import io.github.recurrentkif.memory.CacheFolder;
+import java.io.IOException;
+import java.net.URL;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** Opens the kernels of the processor: C where it can be had, else scalar Java. */
+public final class CpuKernels {
+
+  /** Which code may run. */
+  public enum Backend {
+    /** C if it can be had, else Java. */
+    AUTO,
+    /** C, or an error. */
+    NATIVE,
+    /** Java. */
+    REFERENCE
+  }
+
+  /**
+   * What a user decides.
+   *
+   * @param library a library to use instead of the one in the jar; where it cannot be used, that is
+   *     an error
+   * @param cache where the library of the jar is unpacked
+   */
+  public record Settings(Backend backend, @Nullable Path library, CacheFolder cache) {
+
+    /**
+     * The system property {@code kif.kernels}, else {@code KIF_KERNELS}: {@code auto}, {@code
+     * native} or {@code reference}; {@code KIF_NATIVE_LIBRARY}; {@link CacheFolder#ofUser}.
+     */
+    public static Settings ofProcess() {
+      return of(System.getenv(), System.getProperty("kif.kernels", ""), CacheFolder.ofUser());
+    }
+
+    static Settings of(Map<String, String> environment, String property, CacheFolder cache) {
+      String backend = property.isEmpty() ? environment.getOrDefault("KIF_KERNELS", "") : property;
+      String library = environment.getOrDefault("KIF_NATIVE_LIBRARY", "");
+      return new Settings(
+          switch (backend.toLowerCase(Locale.ROOT)) {
+            case "", "auto" -> Backend.AUTO;
+            case "native" -> Backend.NATIVE;
+            case "reference" -> Backend.REFERENCE;
+            default ->
+                throw new IllegalArgumentException(
+                    "KIF_KERNELS must be auto, native or reference, not '" + backend + "'");
+          },
+          library.isEmpty() ? null : Path.of(library).toAbsolutePath(),
+          cache);
+    }
+  }
+
+  /**
+   * What became of one backend.
+   *
+   * @param detail what it runs with, or why it was not chosen
+   */
+  public record Candidate(String backend, boolean chosen, String detail) {}
+
+  /** The kernels and how they were found, for {@code kif doctor}. */
+  public record Opened(Kernels kernels, List<Candidate> candidates) {
+
+    public Opened {
+      candidates = List.copyOf(candidates);
+    }
+  }
+
+  private CpuKernels() {}
+
+  /**
+   * Opens kernels as this process is set up.
+   *
+   * @throws IllegalStateException if the settings demand native kernels and there are none
+   */
+  public static Opened open(int threads) {
+    return open(threads, Settings.ofProcess());
+  }
+
+  /**
+   * Opens kernels.
+   *
+   * @param threads of the native kernels, the calling one included
+   * @throws IllegalStateException if the settings demand native kernels and there are none
+   */
+  public static Opened open(int threads, Settings settings) {
+    if (threads < 1) {
+      throw new IllegalArgumentException("kernels need one thread at least, got " + threads);
+    }
+    if (settings.backend() == Backend.REFERENCE) {
+      return reference("KIF_KERNELS is reference");
+    }
+    try {
+      Path file = locate(settings);
+      Kernels kernels = new NativeKernels(NativeLibrary.load(file), threads, InstructionSet.BEST);
+      return new Opened(
+          kernels,
+          List.of(
+              new Candidate("native", true, kernels.description() + ", from " + file),
+              new Candidate("reference", false, "native kernels are faster")));
+    } catch (NativeUnavailableException e) {
+      if (settings.backend() == Backend.NATIVE || settings.library() != null) {
+        throw new IllegalStateException(
+            "native kernels are asked for, but "
+                + e.getMessage()
+                + " (KIF_KERNELS=auto without KIF_NATIVE_LIBRARY goes on in Java)",
+            e);
+      }
+      return reference(e.getMessage());
+    }
+  }
+
+  private static Opened reference(@Nullable String whyNotNative) {
+    Kernels kernels = new ReferenceKernels();
+    return new Opened(
+        kernels,
+        List.of(
+            new Candidate("native", false, String.valueOf(whyNotNative)),
+            new Candidate("reference", true, kernels.description())));
+  }
+
+  static Path locate(Settings settings) throws NativeUnavailableException {
+    if (settings.library() != null) {
+      return settings.library();
+    }
+    String name = System.mapLibraryName("kif");
+    String resource = "/native/" + platform() + "/" + name;
+    URL library = CpuKernels.class.getResource(resource);
+    if (library == null) {
+      throw new NativeUnavailableException(
+          "this build has no "
+              + resource
+              + ": no C compiler was found when it was built, or it was built for another"
+              + " platform");
+    }
+    try {
+      return settings.cache().extractOnce(library, name, CacheFolder.contentHash(library));
+    } catch (IOException e) {
+      throw new NativeUnavailableException(
+          "the library could not be unpacked to "
+              + settings.cache().folder()
+              + " ("
+              + e
+              + "); KIF_CACHE can name another folder",
+          e);
+    }
+  }
+
+  /** As {@code native/build.sh} names it. */
+  private static String platform() {
+    String system = System.getProperty("os.name").toLowerCase(Locale.ROOT);
+    String machine = System.getProperty("os.arch");
+    return (system.startsWith("mac") ? "macos" : system)
+        + "-"
+        + (machine.equals("amd64") ? "x86_64" : machine);
+  }
+}

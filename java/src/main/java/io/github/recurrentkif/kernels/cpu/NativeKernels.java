@@ -1,0 +1,383 @@
+package io.github.recurrentkif.kernels.cpu;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.github.recurrentkif.kernels.AdamWStep;
+import io.github.recurrentkif.kernels.DropoutMask;
+import io.github.recurrentkif.kernels.Importance;
+import io.github.recurrentkif.kernels.ImportanceRule;
+import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.MaskCounts;
+import io.github.recurrentkif.kernels.MergeRule;
+import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.kernels.Operands;
+import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.memory.Device;
+import io.github.recurrentkif.memory.HostMemory;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.ParameterVector;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The kernels in C, on a pool of threads. Calls from several threads run one after another.
+ *
+ * <p>Every call is an ordinary downcall, so a long one does not hold off the garbage collector.
+ */
+final class NativeKernels implements Kernels {
+
+  private final NativeLibrary library;
+  private final Device device = new HostMemory();
+  private final Arena arena = Arena.ofShared();
+  private final MemorySegment context;
+  private final String description;
+  private boolean closed;
+
+  // The structures of kif.h, filled anew for each call.
+  private final MemorySegment adamWStep = arena.allocate(JAVA_FLOAT, 7);
+  private final MemorySegment importanceRule =
+      arena.allocate(
+          MemoryLayout.structLayout(JAVA_INT, MemoryLayout.sequenceLayout(4, JAVA_FLOAT)));
+  private final MemorySegment mergeRule =
+      arena.allocate(
+          MemoryLayout.structLayout(
+              JAVA_INT,
+              MemoryLayout.sequenceLayout(8, JAVA_FLOAT),
+              MemoryLayout.sequenceLayout(2, JAVA_INT)));
+  private final MemorySegment norm = arena.allocate(JAVA_DOUBLE);
+  private final MemorySegment counts = arena.allocate(JAVA_LONG, 4);
+
+  /**
+   * Starts a pool of threads.
+   *
+   * @param instructionSet a number of {@link InstructionSet}, or {@link InstructionSet#BEST}
+   * @throws IllegalArgumentException if {@code KIF_MAX_ISA} names no instruction set
+   */
+  NativeKernels(NativeLibrary library, int threads, int instructionSet)
+      throws NativeUnavailableException {
+    this.library = library;
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment result = call.allocate(ADDRESS);
+      int status = library.contextCreate(threads, instructionSet, result);
+      if (status != NativeLibrary.OK) {
+        arena.close();
+        String reason = library.statusText(status);
+        if (status == NativeLibrary.BAD_ENVIRONMENT) {
+          throw new IllegalArgumentException(
+              reason + ", but it is '" + System.getenv("KIF_MAX_ISA") + "'");
+        }
+        throw new NativeUnavailableException(
+            "no pool of " + threads + " threads could be started: " + reason);
+      }
+      this.context = result.get(ADDRESS, 0);
+    }
+    int count = library.contextThreads(context);
+    this.description =
+        "C, %s, %d %s"
+            .formatted(
+                library.isaName(library.contextIsa(context)),
+                count,
+                count == 1 ? "thread" : "threads");
+  }
+
+  @Override
+  public String description() {
+    return description;
+  }
+
+  @Override
+  public Device device() {
+    return device;
+  }
+
+  @Override
+  public synchronized void zero(ParameterVector vector) {
+    long n = Operands.requireAlike(device, vector).length();
+    check(library.zero(context(), vector.segment(), n));
+  }
+
+  @Override
+  public synchronized void copy(ParameterVector source, ParameterVector target) {
+    long n = Operands.requireAlike(device, source, target).length();
+    check(library.copy(context(), source.segment(), target.segment(), n));
+  }
+
+  @Override
+  public synchronized void accumulate(ParameterVector sum, ParameterVector term, float scale) {
+    long n = Operands.requireAlike(device, sum, term).length();
+    check(library.accumulate(context(), sum.segment(), term.segment(), scale, n));
+  }
+
+  @Override
+  public synchronized double squaredNorm(ParameterVector vector) {
+    long n = Operands.requireAlike(device, vector).length();
+    check(library.squaredNorm(context(), vector.segment(), n, norm));
+    return norm.get(JAVA_DOUBLE, 0);
+  }
+
+  @Override
+  public synchronized void adamW(
+      ParameterVector weights,
+      ParameterVector gradient,
+      ParameterVector firstMoment,
+      ParameterVector secondMoment,
+      float clip,
+      AdamWStep step) {
+    long n = Operands.requireAlike(device, weights, gradient, firstMoment, secondMoment).length();
+    check(
+        library.adamw(
+            context(),
+            weights.segment(),
+            gradient.segment(),
+            firstMoment.segment(),
+            secondMoment.segment(),
+            clip,
+            write(step),
+            n));
+  }
+
+  @Override
+  public synchronized void importance(
+      ParameterVector weights,
+      ParameterVector gradient,
+      float clip,
+      Importance importance,
+      ImportanceRule rule) {
+    ParameterVector sensitivity = importance.sensitivity();
+    ParameterVector uncertainty = importance.uncertainty();
+    long n = Operands.requireAlike(device, weights, gradient, sensitivity, uncertainty).length();
+    check(
+        library.importance(
+            context(),
+            weights.segment(),
+            gradient.segment(),
+            sensitivity.segment(),
+            uncertainty.segment(),
+            clip,
+            write(rule),
+            n));
+  }
+
+  @Override
+  public synchronized void adamWWithImportance(
+      ParameterVector weights,
+      ParameterVector gradient,
+      ParameterVector firstMoment,
+      ParameterVector secondMoment,
+      float clip,
+      AdamWStep step,
+      Importance importance,
+      ImportanceRule rule) {
+    ParameterVector sensitivity = importance.sensitivity();
+    ParameterVector uncertainty = importance.uncertainty();
+    long n =
+        Operands.requireAlike(
+                device, weights, gradient, firstMoment, secondMoment, sensitivity, uncertainty)
+            .length();
+    check(
+        library.adamwImportance(
+            context(),
+            weights.segment(),
+            gradient.segment(),
+            firstMoment.segment(),
+            secondMoment.segment(),
+            sensitivity.segment(),
+            uncertainty.segment(),
+            clip,
+            write(step),
+            write(rule),
+            n));
+  }
+
+  @Override
+  public synchronized void threshold(
+      Importance importance, Score score, double quantile, Threshold result) {
+    ParameterLayout layout =
+        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
+    Operands.requireQuantile(quantile);
+    Operands.requireOn(device, result.device());
+    check(
+        library.threshold(
+            context(),
+            importance.sensitivity().segment(),
+            importance.uncertainty().segment(),
+            number(score),
+            quantile,
+            layout.length(),
+            layout.padding(),
+            result.segment()));
+  }
+
+  @Override
+  public synchronized void merge(
+      ParameterVector weights,
+      ParameterVector base,
+      ParameterVector snapshot,
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      MergeRule rule) {
+    long n =
+        Operands.requireAlike(
+                device,
+                weights,
+                base,
+                snapshot,
+                inner.sensitivity(),
+                inner.uncertainty(),
+                outer.sensitivity(),
+                outer.uncertainty())
+            .length();
+    Operands.requireOn(device, innerThreshold.device());
+    Operands.requireOn(device, outerThreshold.device());
+    check(
+        library.merge(
+            context(),
+            weights.segment(),
+            base.segment(),
+            snapshot.segment(),
+            inner.sensitivity().segment(),
+            inner.uncertainty().segment(),
+            outer.sensitivity().segment(),
+            outer.uncertainty().segment(),
+            innerThreshold.segment(),
+            outerThreshold.segment(),
+            write(rule),
+            n));
+  }
+
+  @Override
+  public synchronized MaskCounts maskCounts(
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      Score score) {
+    ParameterLayout layout =
+        Operands.requireAlike(
+            device,
+            inner.sensitivity(),
+            inner.uncertainty(),
+            outer.sensitivity(),
+            outer.uncertainty());
+    Operands.requireOn(device, innerThreshold.device());
+    Operands.requireOn(device, outerThreshold.device());
+    check(
+        library.maskCounts(
+            context(),
+            inner.sensitivity().segment(),
+            inner.uncertainty().segment(),
+            outer.sensitivity().segment(),
+            outer.uncertainty().segment(),
+            innerThreshold.segment(),
+            outerThreshold.segment(),
+            number(score),
+            layout.length(),
+            layout.padding(),
+            counts));
+    return new MaskCounts(
+        counts.getAtIndex(JAVA_LONG, 0),
+        counts.getAtIndex(JAVA_LONG, 1),
+        counts.getAtIndex(JAVA_LONG, 2),
+        counts.getAtIndex(JAVA_LONG, 3));
+  }
+
+  @Override
+  public synchronized void dropoutMask(
+      MemorySegment mask, long planes, long rows, long columns, DropoutMask rule) {
+    Operands.requireMask(mask.byteSize(), planes, rows, columns);
+    check(
+        library.dropoutMask(
+            context(),
+            mask,
+            planes,
+            rows,
+            columns,
+            rule.key().bits(),
+            rule.place(),
+            rule.dropBelow(),
+            rule.keptValue()));
+  }
+
+  @Override
+  public synchronized void close() {
+    if (!closed) {
+      closed = true;
+      library.contextDestroy(context);
+      arena.close();
+    }
+  }
+
+  private MemorySegment context() {
+    if (closed) {
+      throw new IllegalStateException("these kernels are closed");
+    }
+    return context;
+  }
+
+  private void check(int status) {
+    if (status != NativeLibrary.OK) {
+      throw new IllegalStateException(
+          "a native kernel refused its work: " + library.statusText(status));
+    }
+  }
+
+  MemorySegment write(AdamWStep step) {
+    float[] values = {
+      step.decay(),
+      step.gain1(),
+      step.decay2(),
+      step.gain2(),
+      step.stepSize(),
+      step.correction2(),
+      step.roundedEpsilon()
+    };
+    MemorySegment.copy(values, 0, adamWStep, JAVA_FLOAT, 0, values.length);
+    return adamWStep;
+  }
+
+  MemorySegment write(ImportanceRule rule) {
+    int formula =
+        switch (rule.formula()) {
+          case FIRST_ORDER -> 0;
+          case SECOND_ORDER -> 1;
+          case MIXED -> 2;
+        };
+    importanceRule.setAtIndex(JAVA_INT, 0, formula);
+    importanceRule.setAtIndex(JAVA_FLOAT, 1, rule.decay1());
+    importanceRule.setAtIndex(JAVA_FLOAT, 2, rule.gain1());
+    importanceRule.setAtIndex(JAVA_FLOAT, 3, rule.decay2());
+    importanceRule.setAtIndex(JAVA_FLOAT, 4, rule.gain2());
+    return importanceRule;
+  }
+
+  MemorySegment write(MergeRule rule) {
+    mergeRule.setAtIndex(JAVA_INT, 0, number(rule.score()));
+    write(rule.shared(), 1);
+    write(rule.newOnly(), 3);
+    write(rule.oldOnly(), 5);
+    write(rule.redundant(), 7);
+    mergeRule.setAtIndex(JAVA_INT, 9, rule.resetInner() ? 1 : 0);
+    mergeRule.setAtIndex(JAVA_INT, 10, rule.resetOuter() ? 1 : 0);
+    return mergeRule;
+  }
+
+  private void write(Coefficients coefficients, int index) {
+    mergeRule.setAtIndex(JAVA_FLOAT, index, coefficients.inner());
+    mergeRule.setAtIndex(JAVA_FLOAT, index + 1, coefficients.outer());
+  }
+
+  static int number(Score score) {
+    return switch (score) {
+      case SENSITIVITY_TIMES_UNCERTAINTY -> 0;
+      case SENSITIVITY -> 1;
+    };
+  }
+}

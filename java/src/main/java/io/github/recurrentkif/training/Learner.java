@@ -1,0 +1,203 @@
+package io.github.recurrentkif.training;
+
+import io.github.recurrentkif.kernels.AdamWStep;
+import io.github.recurrentkif.kernels.Importance;
+import io.github.recurrentkif.kernels.ImportanceRule;
+import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.memory.ParameterVector;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+
+/**
+ * Turns batches into new weights: sums micro-batch gradients, clips, takes one AdamW step and, on
+ * the way, updates an importance.
+ *
+ * <p>Every vector has the layout of the weights and lies on the device of the kernels. The weights,
+ * the kernels and the objective belong to the caller; closing the learner frees only what it
+ * allocated. A learner is used by one thread at a time.
+ *
+ * <p>An update whose gradient norm is not finite is refused: it is counted, and weights, moments,
+ * step count and importance stay as they are.
+ *
+ * @param <B> a micro-batch
+ */
+public final class Learner<B> implements Resumable, AutoCloseable {
+
+  private static final String STEP = "adam.step";
+  private static final String REFUSED = "refused";
+
+  private final ParameterVector weights;
+  private final Kernels kernels;
+  private final Objective<B> objective;
+  private final OptimizerSettings settings;
+  private final ParameterVector gradient;
+  private final ParameterVector sum;
+  private final ParameterVector firstMoment;
+  private final ParameterVector secondMoment;
+
+  private long step;
+  private long refused;
+
+  /**
+   * @param weights the vector that the objective reads
+   */
+  public Learner(
+      ParameterVector weights,
+      Kernels kernels,
+      Objective<B> objective,
+      OptimizerSettings settings) {
+    this.weights = weights;
+    this.kernels = kernels;
+    this.objective = objective;
+    this.settings = settings;
+    this.gradient = new ParameterVector(weights.layout(), weights.device());
+    this.sum = new ParameterVector(weights.layout(), weights.device());
+    this.firstMoment = new ParameterVector(weights.layout(), weights.device());
+    this.secondMoment = new ParameterVector(weights.layout(), weights.device());
+  }
+
+  public ParameterVector weights() {
+    return weights;
+  }
+
+  public Kernels kernels() {
+    return kernels;
+  }
+
+  /** Begins with a new optimiser: both moments and the step count become zero. */
+  public void newTask() {
+    kernels.zero(firstMoment);
+    kernels.zero(secondMoment);
+    step = 0;
+  }
+
+  /** One step of the optimiser, without any importance. */
+  public Outcome update(Update<B> update) {
+    Gradient total = gradientOf(update);
+    if (total.finite()) {
+      kernels.adamW(
+          weights, total.vector, firstMoment, secondMoment, clip(total), nextStep(update));
+    }
+    return outcome(update, total);
+  }
+
+  /**
+   * One step of the optimiser, and the importance from the weights after it and the clipped
+   * gradient from before it.
+   */
+  public Outcome update(Update<B> update, Importance importance, ImportanceRule rule) {
+    Gradient total = gradientOf(update);
+    if (total.finite()) {
+      kernels.adamWWithImportance(
+          weights,
+          total.vector,
+          firstMoment,
+          secondMoment,
+          clip(total),
+          nextStep(update),
+          importance,
+          rule);
+    }
+    return outcome(update, total);
+  }
+
+  /**
+   * The importance alone, from the present weights and the clipped gradient; weights and optimiser
+   * stay as they are.
+   */
+  public Outcome estimate(Update<B> update, Importance importance, ImportanceRule rule) {
+    Gradient total = gradientOf(update);
+    if (total.finite()) {
+      kernels.importance(weights, total.vector, clip(total), importance, rule);
+    }
+    return outcome(update, total);
+  }
+
+  /** Updates refused so far, over all tasks. */
+  public long refusedUpdates() {
+    return refused;
+  }
+
+  private record Gradient(ParameterVector vector, float norm, List<Double> losses) {
+
+    boolean finite() {
+      return Float.isFinite(norm);
+    }
+  }
+
+  private Gradient gradientOf(Update<B> update) {
+    List<B> batches = update.microBatches();
+    // One unscaled micro-batch is its own sum: nothing to add.
+    boolean direct = batches.size() == 1 && update.scale() == 1f;
+    if (!direct) {
+      kernels.zero(sum);
+    }
+    List<Double> losses = new ArrayList<>(batches.size());
+    for (B batch : batches) {
+      losses.add(objective.gradient(batch, update.randomness().at(losses.size()), gradient));
+      if (!direct) {
+        kernels.accumulate(sum, gradient, update.scale());
+      }
+    }
+    ParameterVector total = direct ? gradient : sum;
+    return new Gradient(total, (float) Math.sqrt(kernels.squaredNorm(total)), losses);
+  }
+
+  private float clip(Gradient total) {
+    return settings.clip(total.norm);
+  }
+
+  private AdamWStep nextStep(Update<B> update) {
+    step++;
+    return new AdamWStep(
+        update.learningRate(),
+        settings.beta1(),
+        settings.beta2(),
+        settings.epsilon(),
+        settings.weightDecay(),
+        step);
+  }
+
+  private Outcome outcome(Update<B> update, Gradient total) {
+    if (!total.finite()) {
+      refused++;
+    }
+    return new Outcome(total.losses, total.norm, update.learningRate(), !total.finite());
+  }
+
+  /** The weights and both moments; the gradients do not outlive an update. */
+  @Override
+  public SequencedMap<String, ParameterVector> vectors() {
+    SequencedMap<String, ParameterVector> vectors = new LinkedHashMap<>();
+    vectors.put("weights", weights);
+    vectors.put("adam.first", firstMoment);
+    vectors.put("adam.second", secondMoment);
+    return vectors;
+  }
+
+  @Override
+  public SequencedMap<String, Long> counters() {
+    SequencedMap<String, Long> counters = new LinkedHashMap<>();
+    counters.put(STEP, step);
+    counters.put(REFUSED, refused);
+    return counters;
+  }
+
+  @Override
+  public void restore(Map<String, Long> counters) {
+    Resumable.requireNames(this, counters);
+    step = counters.getOrDefault(STEP, 0L);
+    refused = counters.getOrDefault(REFUSED, 0L);
+  }
+
+  @Override
+  public void close() {
+    gradient.close();
+    sum.close();
+    firstMoment.close();
+    secondMoment.close();
+  }
+}

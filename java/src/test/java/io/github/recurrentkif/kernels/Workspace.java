@@ -1,0 +1,198 @@
+package io.github.recurrentkif.kernels;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import io.github.recurrentkif.memory.HostMemory;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.memory.Shape;
+import java.lang.foreign.MemorySegment;
+import java.util.LinkedHashMap;
+import java.util.SplittableRandom;
+import java.util.function.ToDoubleFunction;
+import org.junit.jupiter.api.Assertions;
+
+/** One of each vector that a kernel may touch, filled with numbers of some kind. */
+public final class Workspace implements AutoCloseable {
+
+  /** What kind of numbers. */
+  public enum Values {
+    /** As in training. */
+    ORDINARY,
+    /** Few different numbers, zeros of both signs among them. */
+    TIES,
+    /** Denormals in every vector. */
+    DENORMAL,
+    /** Now and then an infinity. */
+    INFINITE,
+    /** Now and then an infinity or NaN. */
+    NOT_A_NUMBER;
+
+    float draw(SplittableRandom random, double scale) {
+      double ordinary = random.nextGaussian() * scale;
+      return switch (this) {
+        case ORDINARY -> (float) ordinary;
+        case TIES -> new float[] {0f, -0f, 0.5f, -0.5f, 2f}[random.nextInt(5)];
+        case DENORMAL -> (float) (ordinary * (random.nextBoolean() ? 1e-38 : 1e-20));
+        case INFINITE -> (float) (random.nextInt(50) == 0 ? ordinary / 0 : ordinary);
+        case NOT_A_NUMBER ->
+            (float)
+                switch (random.nextInt(99)) {
+                  case 0 -> Double.NaN;
+                  case 1 -> ordinary / 0;
+                  default -> ordinary;
+                };
+      };
+    }
+  }
+
+  public final ParameterLayout layout;
+  public final ParameterVector weights;
+  public final ParameterVector base;
+  public final ParameterVector snapshot;
+  public final ParameterVector gradient;
+  public final ParameterVector firstMoment;
+  public final ParameterVector secondMoment;
+  public final Importance inner;
+  public final Importance outer;
+  public final Threshold innerThreshold;
+  public final Threshold outerThreshold;
+
+  /** Zeros. */
+  public Workspace(ParameterLayout layout) {
+    HostMemory memory = new HostMemory();
+    this.layout = layout;
+    weights = new ParameterVector(layout, memory);
+    base = new ParameterVector(layout, memory);
+    snapshot = new ParameterVector(layout, memory);
+    gradient = new ParameterVector(layout, memory);
+    firstMoment = new ParameterVector(layout, memory);
+    secondMoment = new ParameterVector(layout, memory);
+    inner = Importance.zero(layout, memory);
+    outer = Importance.zero(layout, memory);
+    innerThreshold = new Threshold(memory);
+    outerThreshold = new Threshold(memory);
+  }
+
+  /** Two tensors, so that there is padding in the middle and at the end. */
+  public static ParameterLayout layoutOf(long elements) {
+    LinkedHashMap<String, Shape> shapes = new LinkedHashMap<>();
+    shapes.put("a", Shape.of(elements - elements / 3));
+    shapes.put("b", Shape.of(elements / 3));
+    return ParameterLayout.of(shapes);
+  }
+
+  public static Workspace random(ParameterLayout layout, Values values, long seed) {
+    Workspace space = new Workspace(layout);
+    SplittableRandom random = new SplittableRandom(seed);
+    fill(space.weights, r -> values.draw(r, 1e-2), random);
+    fill(space.base, r -> values.draw(r, 1e-2), random);
+    fill(space.snapshot, r -> values.draw(r, 1e-2), random);
+    fill(space.gradient, r -> values.draw(r, 1e-3), random);
+    fill(space.firstMoment, r -> values.draw(r, 1e-3), random);
+    fill(space.secondMoment, r -> Math.abs(values.draw(r, 1e-6)), random);
+    for (Importance importance : new Importance[] {space.inner, space.outer}) {
+      fill(importance.sensitivity(), r -> Math.abs(values.draw(r, 1e-5)), random);
+      fill(importance.uncertainty(), r -> Math.abs(values.draw(r, 1e-6)), random);
+    }
+    // About a fifth of the ordinary scores lie above.
+    space.innerThreshold.segment().set(JAVA_FLOAT, 0, 1e-11f);
+    space.outerThreshold.segment().set(JAVA_FLOAT, 0, 2e-11f);
+    return space;
+  }
+
+  private static void fill(
+      ParameterVector vector, ToDoubleFunction<SplittableRandom> next, SplittableRandom random) {
+    for (ParameterLayout.Tensor tensor : vector.layout().tensors()) {
+      for (long i = tensor.offset(); i < tensor.offset() + tensor.elements(); i++) {
+        vector.segment().setAtIndex(JAVA_FLOAT, i, (float) next.applyAsDouble(random));
+      }
+    }
+  }
+
+  /** Everything, in one order. */
+  public MemorySegment[] segments() {
+    return new MemorySegment[] {
+      weights.segment(),
+      base.segment(),
+      snapshot.segment(),
+      gradient.segment(),
+      firstMoment.segment(),
+      secondMoment.segment(),
+      inner.sensitivity().segment(),
+      inner.uncertainty().segment(),
+      outer.sensitivity().segment(),
+      outer.uncertainty().segment(),
+      innerThreshold.segment(),
+      outerThreshold.segment()
+    };
+  }
+
+  private static final String[] NAMES = {
+    "weights",
+    "base",
+    "snapshot",
+    "gradient",
+    "first moment",
+    "second moment",
+    "inner sensitivity",
+    "inner uncertainty",
+    "outer sensitivity",
+    "outer uncertainty",
+    "inner threshold",
+    "outer threshold"
+  };
+
+  public void copyFrom(Workspace other) {
+    MemorySegment[] from = other.segments();
+    MemorySegment[] to = segments();
+    for (int i = 0; i < to.length; i++) {
+      to[i].copyFrom(from[i]);
+    }
+  }
+
+  /** Asserts equal bits everywhere; NaN equals NaN. */
+  public void assertSameAs(Workspace expected, String where) {
+    assertSame(expected.segments(), segments(), where);
+  }
+
+  public static void assertSame(MemorySegment[] expected, MemorySegment[] actual, String where) {
+    for (int i = 0; i < expected.length; i++) {
+      assertSameBits(expected[i], actual[i], NAMES[i] + " " + where);
+    }
+  }
+
+  public static void assertSameBits(MemorySegment expected, MemorySegment actual, String where) {
+    Assertions.assertEquals(expected.byteSize(), actual.byteSize(), where);
+    if (expected.mismatch(actual) < 0) {
+      return;
+    }
+    for (long i = 0; i < expected.byteSize() / Float.BYTES; i++) {
+      float e = expected.get(JAVA_FLOAT.withByteAlignment(1), i * Float.BYTES);
+      float a = actual.get(JAVA_FLOAT.withByteAlignment(1), i * Float.BYTES);
+      if (Float.isNaN(e) && Float.isNaN(a)) {
+        continue;
+      }
+      int expectedBits = expected.get(JAVA_INT.withByteAlignment(1), i * Float.BYTES);
+      int actualBits = actual.get(JAVA_INT.withByteAlignment(1), i * Float.BYTES);
+      if (expectedBits != actualBits) {
+        Assertions.fail("%s: element %d is %s, not %s".formatted(where, i, a, e));
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    weights.close();
+    base.close();
+    snapshot.close();
+    gradient.close();
+    firstMoment.close();
+    secondMoment.close();
+    inner.close();
+    outer.close();
+    innerThreshold.close();
+    outerThreshold.close();
+  }
+}

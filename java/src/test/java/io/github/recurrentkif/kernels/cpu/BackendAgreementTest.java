@@ -1,0 +1,78 @@
+package io.github.recurrentkif.kernels.cpu;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.github.recurrentkif.kernels.Operations;
+import io.github.recurrentkif.kernels.Operations.Operation;
+import io.github.recurrentkif.kernels.Sizes;
+import io.github.recurrentkif.kernels.Sizes.Size;
+import io.github.recurrentkif.kernels.Workspace;
+import io.github.recurrentkif.kernels.Workspace.Values;
+import io.github.recurrentkif.kernels.cpu.NativeBackends.NativeBackend;
+import io.github.recurrentkif.kernels.reference.ReferenceKernels;
+import io.github.recurrentkif.memory.ParameterLayout;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Every backend gives the bits of the reference. */
+class BackendAgreementTest {
+
+  private static final SequencedMap<NativeBackend, NativeKernels> BACKENDS = new LinkedHashMap<>();
+
+  @BeforeAll
+  static void open() {
+    NativeBackends.all().forEach(backend -> BACKENDS.put(backend, backend.open()));
+  }
+
+  @AfterAll
+  static void close() {
+    BACKENDS.values().forEach(NativeKernels::close);
+    BACKENDS.clear();
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void everyOperationGivesTheSameBitsOnEveryBackendAtEverySize(Values values) {
+    for (Size size : Sizes.all()) {
+      ParameterLayout layout = Workspace.layoutOf(size.elements());
+      try (Workspace start = Workspace.random(layout, values, size.elements());
+          Workspace expected = new Workspace(layout);
+          Workspace actual = new Workspace(layout);
+          ReferenceKernels reference = new ReferenceKernels()) {
+        Operations.all()
+            .forEach(
+                (name, operation) -> {
+                  expected.copyFrom(start);
+                  Object result = operation.run(reference, expected);
+                  BACKENDS.forEach(
+                      (backend, kernels) -> {
+                        String where = name + " at " + size + " with " + backend;
+                        actual.copyFrom(start);
+                        assertEquals(result, operation.run(kernels, actual), where);
+                        actual.assertSameAs(expected, where);
+                      });
+                });
+      }
+    }
+  }
+
+  @Test
+  void aRankBeyondFloat32IsTheSameInC() {
+    ParameterLayout layout = Workspace.layoutOf(Sizes.beyondFloatRanks().elements());
+    NativeKernels strongest = BACKENDS.lastEntry().getValue();
+    try (Workspace start = Workspace.random(layout, Values.ORDINARY, 24);
+        ReferenceKernels reference = new ReferenceKernels()) {
+      for (String name : List.of("squared norm", "thresholds of SENSITIVITY_TIMES_UNCERTAINTY")) {
+        Operation operation = Operations.named(name);
+        Object expected = operation.run(reference, start);
+        assertEquals(expected, operation.run(strongest, start), name);
+      }
+    }
+  }
+}

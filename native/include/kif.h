@@ -1,0 +1,196 @@
+/*
+ * The operations of importance-guided knowledge fusion on flat float32 arrays, for the CPU.
+ *
+ * Arrays. Every array is n consecutive float32 values, aligned to 4 bytes at least (64 is fastest);
+ * n is 64-bit. The arrays of one call must not overlap, except where a parameter is only read and
+ * the documentation says that it may be null. An array of n = 0 may be null. What several tensors
+ * share one array for lies behind each other; elements that belong to none ("padding") are zero in
+ * every array, and every operation keeps them so.
+ *
+ * Exactness. Multiplications, additions, divisions and square roots are rounded to float32 one by
+ * one, in the order in which the formulas below are written: no fused multiply-add, no
+ * reassociation, no flush to zero (an operation sets the floating-point modes it needs and gives
+ * the caller's back). Results do not depend on the number of threads or on the instruction set.
+ *
+ * Calls. A context owns a pool of threads. Calls on one context from several threads run one after
+ * another; calls on several contexts run side by side. A context does not survive fork().
+ * Every function returns KIF_OK or the reason why it did nothing.
+ */
+#ifndef KIF_H
+#define KIF_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever a function or a structure below changes in a way that callers must know. */
+#define KIF_ABI_VERSION 1
+
+#if defined(__GNUC__)
+#define KIF_API __attribute__((visibility("default")))
+#else
+#define KIF_API
+#endif
+
+typedef struct kif_context kif_context;
+
+/* What a function returns; the values are stable. */
+enum {
+  KIF_OK = 0,
+  KIF_INVALID_ARGUMENT = 1, /* null, negative, misaligned or out of range */
+  KIF_OUT_OF_MEMORY = 2,
+  KIF_NO_THREADS = 3,      /* the system refused a thread */
+  KIF_BAD_ENVIRONMENT = 4, /* KIF_MAX_ISA is set to something that is no instruction set */
+  KIF_UNSUPPORTED = 5      /* the processor or this build lacks the instruction set asked for */
+};
+
+/* Instruction sets, in the order of their power; the values are stable. */
+enum {
+  KIF_ISA_BEST = 0,     /* the best one that the processor has and KIF_MAX_ISA allows */
+  KIF_ISA_BASELINE = 1, /* what every processor of the architecture has: SSE2 on x86-64 */
+  KIF_ISA_AVX2 = 2,
+  KIF_ISA_AVX512 = 3 /* F, VL, DQ and BW */
+};
+
+/* The formula of a sensitivity s, with p = w*g. */
+enum {
+  KIF_FIRST_ORDER = 0,  /* |p| */
+  KIF_SECOND_ORDER = 1, /* |p*p| */
+  KIF_MIXED = 2         /* |p - 0.5*(p*p)| */
+};
+
+/* What of an importance is compared with a threshold. */
+enum {
+  KIF_SENSITIVITY_TIMES_UNCERTAINTY = 0, /* I*U */
+  KIF_SENSITIVITY = 1                    /* I; U is not read and may be null */
+};
+
+/*
+ * The scalars of one AdamW step, each formed in double and then rounded: decay = 1 -
+ * learning_rate*weight_decay, gain1 = 1 - beta1, decay2 = beta2, gain2 = 1 - beta2, step_size =
+ * learning_rate / (1 - beta1^t), correction2 = sqrt(1 - beta2^t) in step t = 1, 2, ...; epsilon > 0.
+ */
+typedef struct {
+  float decay, gain1, decay2, gain2, step_size, correction2, epsilon;
+} kif_adamw_step;
+
+/* How an update changes an importance; gain = 1 - decay, formed in double and then rounded. */
+typedef struct {
+  int32_t formula;
+  float decay1, gain1, decay2, gain2;
+} kif_importance_rule;
+
+/* The factors (a, b) of the inner and the outer task vector, by what a parameter is important to. */
+typedef struct {
+  int32_t score;
+  float shared[2], new_only[2], old_only[2], redundant[2];
+  int32_t reset_inner, reset_outer; /* whether to set that importance to zero in the same pass */
+} kif_merge_rule;
+
+/* KIF_ABI_VERSION of the library, for callers that load it at run time. */
+KIF_API int32_t kif_abi_version(void);
+
+/* A sentence for a status, a word for an instruction set ("baseline", "avx2", "avx512"). */
+KIF_API const char *kif_status_text(int32_t status);
+KIF_API const char *kif_isa_name(int32_t isa);
+
+/* The best instruction set of this processor that this build has code for. */
+KIF_API int32_t kif_supported_isa(void);
+
+/*
+ * Opens a context that computes with that many threads, the calling one included. KIF_ISA_BEST
+ * takes the best instruction set up to what the environment variable KIF_MAX_ISA allows (baseline,
+ * avx2 or avx512; read once); any other value takes exactly that one or fails.
+ */
+KIF_API int32_t kif_context_create(int32_t threads, int32_t isa, kif_context **context);
+KIF_API void kif_context_destroy(kif_context *context);
+KIF_API int32_t kif_context_threads(const kif_context *context);
+KIF_API int32_t kif_context_isa(const kif_context *context);
+
+/* v = 0 */
+KIF_API int32_t kif_zero(kif_context *context, float *v, int64_t n);
+
+/* target = source */
+KIF_API int32_t kif_copy(kif_context *context, const float *source, float *target, int64_t n);
+
+/* sum = sum + scale*term */
+KIF_API int32_t kif_accumulate(kif_context *context, float *sum, const float *term, float scale,
+                               int64_t n);
+
+/*
+ * The sum of squares in double over a fixed tree. The array is cut into blocks of 4096 elements;
+ * in a block, lane j of 256 adds up the squares of the elements j, j+256, j+512, ... in this order,
+ * and lanes are folded in halves (j takes j+128, then j+64, ... , j+1). Block sums are folded in
+ * pairs: block i takes i+1 for even i, then i+2 for i divisible by 4, and so on.
+ */
+KIF_API int32_t kif_squared_norm(kif_context *context, const float *v, int64_t n, double *result);
+
+/*
+ * One step of AdamW, with h = g*clip:
+ *   m = m + gain1*(h - m)
+ *   v = decay2*v + gain2*(h*h)
+ *   w = decay*w - step_size*(m / (sqrt(v)/correction2 + epsilon))
+ */
+KIF_API int32_t kif_adamw(kif_context *context, float *w, const float *g, float *m, float *v,
+                          float clip, const kif_adamw_step *step, int64_t n);
+
+/*
+ * Updates an importance, with s = formula(w, g*clip):
+ *   I = decay1*I + gain1*s
+ *   U = decay2*U + gain2*|s - I|      with the new I
+ */
+KIF_API int32_t kif_importance(kif_context *context, const float *w, const float *g, float *I,
+                               float *U, float clip, const kif_importance_rule *rule, int64_t n);
+
+/* kif_adamw, then kif_importance with the new w, in one pass. */
+KIF_API int32_t kif_adamw_importance(kif_context *context, float *w, const float *g, float *m,
+                                     float *v, float *I, float *U, float clip,
+                                     const kif_adamw_step *step, const kif_importance_rule *rule,
+                                     int64_t n);
+
+/*
+ * The exact quantile of the scores of the n - padding elements that are not padding, interpolated
+ * as torch.quantile does: the rank r = quantile*(n-padding-1) is formed in float32 up to 2^24
+ * elements and in double above; with a and b the elements of rank floor(r) and ceil(r) and f = r -
+ * floor(r) in float32, the result is a + f*(b-a) where f < 0.5 and b - (b-a)*(1-f) otherwise.
+ * Scores are taken to be non-negative (a sign bit is ignored). The result is NaN if a score is NaN
+ * or if there is no element.
+ */
+KIF_API int32_t kif_threshold(kif_context *context, const float *I, const float *U, int32_t score,
+                              double quantile, int64_t n, int64_t padding, float *result);
+
+/*
+ * Merges two task vectors, in one pass:
+ *   w = base + (a*(snapshot - base) + b*(w - snapshot));  base = w
+ * with (a, b) chosen by whether the inner score lies above *inner_threshold and the outer one above
+ * *outer_threshold (a score equal to it does not; nothing lies above NaN).
+ */
+KIF_API int32_t kif_merge(kif_context *context, float *w, float *base, const float *snapshot,
+                          float *inner_I, float *inner_U, float *outer_I, float *outer_U,
+                          const float *inner_threshold, const float *outer_threshold,
+                          const kif_merge_rule *rule, int64_t n);
+
+/* How many elements, padding left out, are important to both, to the inner only, to the outer only,
+ * and to neither: counts[0] to counts[3]. */
+KIF_API int32_t kif_mask_counts(kif_context *context, const float *inner_I, const float *inner_U,
+                                const float *outer_I, const float *outer_U,
+                                const float *inner_threshold, const float *outer_threshold,
+                                int32_t score, int64_t n, int64_t padding, int64_t counts[4]);
+
+/*
+ * Fills a dense array [planes, rows, columns]. Element (plane, row, column) takes word column % 4
+ * of Philox 4x32-10 (Salmon et al. 2011) at counter (column/4, row, plane, place) under the key
+ * (lower half of key, upper half of key); it is 0 if the upper 24 bits of the word are below
+ * drop_below and kept_value otherwise. planes, rows and columns/4 are below 2^32.
+ */
+KIF_API int32_t kif_dropout_mask(kif_context *context, float *mask, int64_t planes, int64_t rows,
+                                 int64_t columns, uint64_t key, uint32_t place,
+                                 uint32_t drop_below, float kept_value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,570 @@
+/* The functions of kif.h: arguments are checked, work is dealt out in blocks, and the parts that
+ * are not element-wise (selection by rank, the tree of a norm) are put together here. */
+#include "kif.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "operations.h"
+#include "pool.h"
+
+enum {
+  BLOCK = 1 << 16, /* elements that a thread takes at a time; a multiple of NORM_BLOCK */
+  MAX_THREADS = 1024
+};
+
+struct kif_context {
+  pthread_mutex_t call;
+  int32_t isa;
+  const kif_operations *operations;
+  kif_pool *pool;
+  kif_histogram *histograms; /* one per thread */
+  double *sums;              /* of the blocks of a norm; grows as needed */
+  int64_t sums_capacity;
+};
+
+/* ---- instruction sets ---- */
+
+static const char *const isa_names[] = {"best", "baseline", "avx2", "avx512"};
+
+static const kif_operations *operations_of(int32_t isa) {
+  switch (isa) {
+    case KIF_ISA_BASELINE:
+      return &kif_operations_baseline;
+#ifdef KIF_X86_TIERS
+    case KIF_ISA_AVX2:
+      return &kif_operations_avx2;
+    case KIF_ISA_AVX512:
+      return &kif_operations_avx512;
+#endif
+    default:
+      return NULL;
+  }
+}
+
+static pthread_once_t isa_once = PTHREAD_ONCE_INIT;
+static int32_t supported_isa;
+static int32_t allowed_isa; /* 0 where the environment makes no sense */
+
+static void find_isa(void) {
+  supported_isa = KIF_ISA_BASELINE;
+#ifdef KIF_X86_TIERS
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2")) {
+    supported_isa = KIF_ISA_AVX2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
+      supported_isa = KIF_ISA_AVX512;
+    }
+  }
+#endif
+  const char *cap = getenv("KIF_MAX_ISA");
+  if (cap == NULL || *cap == '\0') {
+    allowed_isa = KIF_ISA_AVX512;
+  } else {
+    for (int32_t isa = KIF_ISA_BASELINE; isa <= KIF_ISA_AVX512; isa++) {
+      if (strcmp(cap, isa_names[isa]) == 0) {
+        allowed_isa = isa;
+      }
+    }
+  }
+}
+
+/* ---- contexts ---- */
+
+int32_t kif_abi_version(void) { return KIF_ABI_VERSION; }
+
+const char *kif_status_text(int32_t status) {
+  switch (status) {
+    case KIF_OK:
+      return "no error";
+    case KIF_INVALID_ARGUMENT:
+      return "an argument is null, negative, misaligned or out of range";
+    case KIF_OUT_OF_MEMORY:
+      return "out of memory";
+    case KIF_NO_THREADS:
+      return "the system refused to start a thread";
+    case KIF_BAD_ENVIRONMENT:
+      return "KIF_MAX_ISA must be baseline, avx2 or avx512";
+    case KIF_UNSUPPORTED:
+      return "this processor, or this build, lacks the instruction set";
+    default:
+      return "unknown status";
+  }
+}
+
+const char *kif_isa_name(int32_t isa) {
+  return isa >= KIF_ISA_BEST && isa <= KIF_ISA_AVX512 ? isa_names[isa] : "unknown";
+}
+
+int32_t kif_supported_isa(void) {
+  pthread_once(&isa_once, find_isa);
+  return supported_isa;
+}
+
+int32_t kif_context_create(int32_t threads, int32_t isa, kif_context **result) {
+  if (result == NULL || threads < 1 || threads > MAX_THREADS || isa < KIF_ISA_BEST ||
+      isa > KIF_ISA_AVX512) {
+    return KIF_INVALID_ARGUMENT;
+  }
+  pthread_once(&isa_once, find_isa);
+  if (isa == KIF_ISA_BEST) {
+    if (allowed_isa == 0) {
+      return KIF_BAD_ENVIRONMENT;
+    }
+    isa = supported_isa < allowed_isa ? supported_isa : allowed_isa;
+  } else if (isa > supported_isa) {
+    return KIF_UNSUPPORTED;
+  }
+  kif_context *context = calloc(1, sizeof *context);
+  if (context == NULL) {
+    return KIF_OUT_OF_MEMORY;
+  }
+  context->isa = isa;
+  context->operations = operations_of(isa);
+  context->histograms = calloc((size_t)threads, sizeof *context->histograms);
+  int32_t status = context->histograms == NULL ? KIF_OUT_OF_MEMORY
+                                               : kif_pool_create(threads, &context->pool);
+  if (status != KIF_OK) {
+    free(context->histograms);
+    free(context);
+    return status;
+  }
+  pthread_mutex_init(&context->call, NULL);
+  *result = context;
+  return KIF_OK;
+}
+
+void kif_context_destroy(kif_context *context) {
+  if (context == NULL) {
+    return;
+  }
+  kif_pool_destroy(context->pool);
+  pthread_mutex_destroy(&context->call);
+  free(context->histograms);
+  free(context->sums);
+  free(context);
+}
+
+int32_t kif_context_threads(const kif_context *context) { return kif_pool_threads(context->pool); }
+
+int32_t kif_context_isa(const kif_context *context) { return context->isa; }
+
+/* ---- calls ---- */
+
+static int is_array(const float *array, int64_t n) {
+  return n == 0 || (array != NULL && (uintptr_t)array % sizeof(float) == 0);
+}
+
+static int is_score(int32_t score) {
+  return score == KIF_SENSITIVITY_TIMES_UNCERTAINTY || score == KIF_SENSITIVITY;
+}
+
+static int is_formula(int32_t formula) { return formula >= KIF_FIRST_ORDER && formula <= KIF_MIXED; }
+
+/* One call: the operands of whichever operation it is. */
+typedef struct {
+  kif_context *context;
+  float *a, *b, *c, *d, *e, *f;
+  const float *g;
+  float factor;
+  const kif_adamw_step *step;
+  const kif_importance_rule *rule;
+} elements;
+
+static int32_t run(kif_context *context, kif_task *task, void *argument, int64_t n) {
+  pthread_mutex_lock(&context->call);
+  kif_pool_run(context->pool, task, argument, n, BLOCK);
+  pthread_mutex_unlock(&context->call);
+  return KIF_OK;
+}
+
+#define REQUIRE(condition)         \
+  do {                             \
+    if (!(condition)) {            \
+      return KIF_INVALID_ARGUMENT; \
+    }                              \
+  } while (0)
+
+static void zero_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  memset((float *)argument + begin, 0, (size_t)(end - begin) * sizeof(float));
+}
+
+int32_t kif_zero(kif_context *context, float *v, int64_t n) {
+  REQUIRE(context != NULL && n >= 0 && is_array(v, n));
+  return run(context, zero_task, v, n);
+}
+
+static void copy_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  const elements *e = argument;
+  memcpy(e->a + begin, e->g + begin, (size_t)(end - begin) * sizeof(float));
+}
+
+int32_t kif_copy(kif_context *context, const float *source, float *target, int64_t n) {
+  REQUIRE(context != NULL && n >= 0 && is_array(source, n) && is_array(target, n));
+  elements e = {.a = target, .g = source};
+  return run(context, copy_task, &e, n);
+}
+
+static void accumulate_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  const elements *e = argument;
+  e->context->operations->accumulate(e->a, e->g, e->factor, begin, end);
+}
+
+int32_t kif_accumulate(kif_context *context, float *sum, const float *term, float scale,
+                       int64_t n) {
+  REQUIRE(context != NULL && n >= 0 && is_array(sum, n) && is_array(term, n));
+  elements e = {.context = context, .a = sum, .g = term, .factor = scale};
+  return run(context, accumulate_task, &e, n);
+}
+
+static void adamw_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  const elements *e = argument;
+  e->context->operations->adamw(e->a, e->g, e->b, e->c, e->factor, e->step, begin, end);
+}
+
+int32_t kif_adamw(kif_context *context, float *w, const float *g, float *m, float *v, float clip,
+                  const kif_adamw_step *step, int64_t n) {
+  REQUIRE(context != NULL && step != NULL && n >= 0);
+  REQUIRE(is_array(w, n) && is_array(g, n) && is_array(m, n) && is_array(v, n));
+  elements e = {
+      .context = context, .a = w, .g = g, .b = m, .c = v, .factor = clip, .step = step};
+  return run(context, adamw_task, &e, n);
+}
+
+static void importance_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  const elements *e = argument;
+  e->context->operations->importance(e->a, e->g, e->d, e->e, e->factor, e->rule, begin, end);
+}
+
+int32_t kif_importance(kif_context *context, const float *w, const float *g, float *I, float *U,
+                       float clip, const kif_importance_rule *rule, int64_t n) {
+  REQUIRE(context != NULL && rule != NULL && is_formula(rule->formula) && n >= 0);
+  REQUIRE(is_array(w, n) && is_array(g, n) && is_array(I, n) && is_array(U, n));
+  elements e = {.context = context,
+                .a = (float *)w, /* only read */
+                .g = g,
+                .d = I,
+                .e = U,
+                .factor = clip,
+                .rule = rule};
+  return run(context, importance_task, &e, n);
+}
+
+static void adamw_importance_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  const elements *e = argument;
+  e->context->operations->adamw_importance(e->a, e->g, e->b, e->c, e->d, e->e, e->factor, e->step,
+                                           e->rule, begin, end);
+}
+
+int32_t kif_adamw_importance(kif_context *context, float *w, const float *g, float *m, float *v,
+                             float *I, float *U, float clip, const kif_adamw_step *step,
+                             const kif_importance_rule *rule, int64_t n) {
+  REQUIRE(context != NULL && step != NULL && rule != NULL && is_formula(rule->formula) && n >= 0);
+  REQUIRE(is_array(w, n) && is_array(g, n) && is_array(m, n) && is_array(v, n));
+  REQUIRE(is_array(I, n) && is_array(U, n));
+  elements e = {.context = context,
+                .a = w,
+                .g = g,
+                .b = m,
+                .c = v,
+                .d = I,
+                .e = U,
+                .factor = clip,
+                .step = step,
+                .rule = rule};
+  return run(context, adamw_importance_task, &e, n);
+}
+
+/* ---- norm ---- */
+
+static void norm_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  const elements *e = argument;
+  for (int64_t i = begin; i < end; i += NORM_BLOCK) {
+    e->context->sums[i / NORM_BLOCK] = e->context->operations->norm_block(
+        e->g + i, end - i < NORM_BLOCK ? end - i : NORM_BLOCK);
+  }
+}
+
+int32_t kif_squared_norm(kif_context *context, const float *v, int64_t n, double *result) {
+  REQUIRE(context != NULL && n >= 0 && is_array(v, n) && result != NULL);
+  int64_t blocks = n / NORM_BLOCK + (n % NORM_BLOCK != 0);
+  pthread_mutex_lock(&context->call);
+  if (blocks > context->sums_capacity) {
+    double *sums = realloc(context->sums, (size_t)blocks * sizeof *sums);
+    if (sums == NULL) {
+      pthread_mutex_unlock(&context->call);
+      return KIF_OUT_OF_MEMORY;
+    }
+    context->sums = sums;
+    context->sums_capacity = blocks;
+  }
+  elements e = {.context = context, .g = v};
+  kif_pool_run(context->pool, norm_task, &e, n, BLOCK);
+  double *sums = context->sums;
+  for (int64_t stride = 1; stride < blocks; stride *= 2) {
+    for (int64_t i = 0; i + stride < blocks; i += 2 * stride) {
+      sums[i] += sums[i + stride];
+    }
+  }
+  *result = blocks == 0 ? 0 : sums[0];
+  pthread_mutex_unlock(&context->call);
+  return KIF_OK;
+}
+
+/* ---- threshold ---- */
+
+typedef struct {
+  kif_context *context;
+  const float *I, *U;
+  int32_t score;
+  int digit;
+  uint32_t prefix;
+} selection;
+
+static void collect(kif_histogram *histogram) {
+  for (int k = 0; k < HISTOGRAMS; k++) {
+    for (int bin = 0; bin < BINS; bin++) {
+      histogram->totals[bin] += histogram->counts[k][bin];
+    }
+  }
+  memset(histogram->counts, 0, sizeof histogram->counts);
+  histogram->uncollected = 0;
+}
+
+static void count_task(void *argument, int worker, int64_t begin, int64_t end) {
+  const selection *s = argument;
+  kif_histogram *histogram = &s->context->histograms[worker];
+  if (histogram->uncollected > INT32_MAX) {
+    collect(histogram);
+  }
+  histogram->uncollected += end - begin;
+  s->context->operations->count_digits(s->I, s->U, s->score, s->digit, s->prefix, begin, end,
+                                       histogram);
+}
+
+/* Leaves the sums over all threads in the first histogram. */
+static const kif_histogram *count_digits(selection *s, int64_t n) {
+  kif_histogram *all = s->context->histograms;
+  int32_t threads = kif_pool_threads(s->context->pool);
+  for (int32_t t = 0; t < threads; t++) {
+    memset(&all[t], 0, sizeof all[t]);
+    all[t].next = UINT32_MAX;
+  }
+  kif_pool_run(s->context->pool, count_task, s, n, BLOCK);
+  for (int32_t t = 0; t < threads; t++) {
+    collect(&all[t]);
+    if (t > 0) {
+      for (int bin = 0; bin < BINS; bin++) {
+        all->totals[bin] += all[t].totals[bin];
+      }
+      all->largest = all[t].largest > all->largest ? all[t].largest : all->largest;
+      all->next = all[t].next < all->next ? all[t].next : all->next;
+    }
+  }
+  return all;
+}
+
+static float float_of(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+/*
+ * The elements of rank k and k + 1, counted from 0, of n > k; the latter is the former where there
+ * is none. Both are NaN if any element is.
+ */
+static void select_neighbours(selection *s, int64_t n, int64_t k, float neighbours[2]) {
+  uint64_t below = (uint64_t)k; /* elements of the prefix before the one looked for */
+  const kif_histogram *histogram = s->context->histograms;
+  uint32_t bin = 0;
+  s->prefix = 0;
+  for (s->digit = 0; s->digit < DIGITS; s->digit++) {
+    histogram = count_digits(s, n);
+    if (s->digit == 0 && histogram->largest > 0x7f800000u) {
+      neighbours[0] = neighbours[1] = NAN;
+      return;
+    }
+    for (bin = 0; below >= histogram->totals[bin]; bin++) {
+      below -= histogram->totals[bin];
+    }
+    s->prefix = s->digit == 0 ? bin : s->prefix << NEXT_DIGIT | bin;
+  }
+  uint32_t found = s->prefix;
+  uint32_t next = found;
+  if (k + 1 < n && below + 1 >= histogram->totals[bin]) {
+    do {
+      bin++;
+    } while (bin < 1 << NEXT_DIGIT && histogram->totals[bin] == 0);
+    next = bin < 1 << NEXT_DIGIT ? (found >> NEXT_DIGIT << NEXT_DIGIT | bin) : histogram->next;
+  }
+  neighbours[0] = float_of(found);
+  neighbours[1] = float_of(next);
+}
+
+int32_t kif_threshold(kif_context *context, const float *I, const float *U, int32_t score,
+                      double quantile, int64_t n, int64_t padding, float *result) {
+  REQUIRE(context != NULL && n >= 0 && padding >= 0 && padding <= n && is_score(score));
+  REQUIRE(is_array(I, n) && (score == KIF_SENSITIVITY || is_array(U, n)));
+  REQUIRE(quantile >= 0 && quantile <= 1 && is_array(result, 1));
+  int64_t count = n - padding;
+  if (count == 0) {
+    *result = NAN;
+    return KIF_OK;
+  }
+  int64_t rank;
+  int between; /* whether the rank lies between two elements */
+  float fraction;
+  if (count <= 1 << 24) {
+    float r = (float)quantile * (float)(count - 1);
+    rank = (int64_t)r;
+    fraction = r - (float)rank;
+    between = fraction > 0;
+  } else {
+    double r = quantile * (double)(count - 1);
+    rank = (int64_t)r;
+    fraction = (float)(r - (double)rank);
+    between = r > (double)rank;
+  }
+  float neighbours[2];
+  selection s = {.context = context, .I = I, .U = U, .score = score};
+  pthread_mutex_lock(&context->call);
+  /* Padding scores zero, and no score is smaller: it fills the first ranks. */
+  select_neighbours(&s, n, rank + padding, neighbours);
+  pthread_mutex_unlock(&context->call);
+  float a = neighbours[0];
+  float b = between ? neighbours[1] : a;
+  *result = fraction < 0.5f ? a + fraction * (b - a) : b - (b - a) * (1 - fraction);
+  return KIF_OK;
+}
+
+/* ---- merge ---- */
+
+typedef struct {
+  kif_context *context;
+  float *w, *base;
+  const float *snapshot;
+  float *inner_I, *inner_U, *outer_I, *outer_U;
+  float inner_threshold, outer_threshold;
+  const kif_merge_rule *rule;
+} merging;
+
+static void merge_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  const merging *m = argument;
+  m->context->operations->merge(m->w, m->base, m->snapshot, m->inner_I, m->inner_U, m->outer_I,
+                                m->outer_U, m->inner_threshold, m->outer_threshold, m->rule, begin,
+                                end);
+}
+
+int32_t kif_merge(kif_context *context, float *w, float *base, const float *snapshot,
+                  float *inner_I, float *inner_U, float *outer_I, float *outer_U,
+                  const float *inner_threshold, const float *outer_threshold,
+                  const kif_merge_rule *rule, int64_t n) {
+  REQUIRE(context != NULL && rule != NULL && is_score(rule->score) && n >= 0);
+  REQUIRE(is_array(w, n) && is_array(base, n) && is_array(snapshot, n));
+  REQUIRE(is_array(inner_I, n) && is_array(outer_I, n));
+  int only_I = rule->score == KIF_SENSITIVITY;
+  REQUIRE((only_I && !rule->reset_inner) || is_array(inner_U, n));
+  REQUIRE((only_I && !rule->reset_outer) || is_array(outer_U, n));
+  REQUIRE(is_array(inner_threshold, 1) && is_array(outer_threshold, 1));
+  merging m = {context, w,       base,    snapshot,         inner_I,          inner_U,
+               outer_I, outer_U, *inner_threshold, *outer_threshold, rule};
+  return run(context, merge_task, &m, n);
+}
+
+typedef struct {
+  kif_context *context;
+  kif_masks masks;
+  int32_t score;
+  int64_t counts[3];
+  pthread_mutex_t adding;
+} counting;
+
+static void mask_counts_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  counting *c = argument;
+  int64_t counts[3] = {0, 0, 0};
+  c->context->operations->mask_counts(&c->masks, c->score, begin, end, counts);
+  pthread_mutex_lock(&c->adding);
+  for (int i = 0; i < 3; i++) {
+    c->counts[i] += counts[i];
+  }
+  pthread_mutex_unlock(&c->adding);
+}
+
+int32_t kif_mask_counts(kif_context *context, const float *inner_I, const float *inner_U,
+                        const float *outer_I, const float *outer_U, const float *inner_threshold,
+                        const float *outer_threshold, int32_t score, int64_t n, int64_t padding,
+                        int64_t counts[4]) {
+  REQUIRE(context != NULL && is_score(score) && n >= 0 && padding >= 0 && padding <= n);
+  REQUIRE(is_array(inner_I, n) && is_array(outer_I, n) && counts != NULL);
+  REQUIRE(score == KIF_SENSITIVITY || (is_array(inner_U, n) && is_array(outer_U, n)));
+  REQUIRE(is_array(inner_threshold, 1) && is_array(outer_threshold, 1));
+  counting c = {
+      .context = context,
+      .masks = {inner_I, inner_U, outer_I, outer_U, *inner_threshold, *outer_threshold},
+      .score = score,
+      .adding = PTHREAD_MUTEX_INITIALIZER};
+  run(context, mask_counts_task, &c, n);
+  counts[0] = c.counts[0];
+  counts[1] = c.counts[1];
+  counts[2] = c.counts[2];
+  counts[3] = n - c.counts[0] - c.counts[1] - c.counts[2];
+  /* Padding was counted where a score of zero belongs. */
+  int in = 0 > *inner_threshold;
+  int out = 0 > *outer_threshold;
+  counts[in ? (out ? 0 : 1) : (out ? 2 : 3)] -= padding;
+  return KIF_OK;
+}
+
+/* ---- dropout ---- */
+
+typedef struct {
+  kif_context *context;
+  float *mask;
+  int64_t rows, columns;
+  uint64_t key;
+  uint32_t place, drop_below;
+  float kept_value;
+} dropout;
+
+static void dropout_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  const dropout *d = argument;
+  for (int64_t i = begin; i < end; i++) {
+    d->context->operations->dropout_row(d->mask + i * d->columns, d->columns,
+                                        (uint32_t)(i % d->rows), (uint32_t)(i / d->rows), d->place,
+                                        d->key, d->drop_below, d->kept_value);
+  }
+}
+
+int32_t kif_dropout_mask(kif_context *context, float *mask, int64_t planes, int64_t rows,
+                         int64_t columns, uint64_t key, uint32_t place, uint32_t drop_below,
+                         float kept_value) {
+  const int64_t words = INT64_C(1) << 32;
+  REQUIRE(context != NULL && planes >= 0 && rows >= 0 && columns >= 0);
+  REQUIRE(planes <= words && rows <= words && columns <= 4 * words);
+  if (planes == 0 || rows == 0 || columns == 0) {
+    return KIF_OK;
+  }
+  REQUIRE(planes <= INT64_MAX / rows && planes * rows <= INT64_MAX / 4 / columns);
+  REQUIRE(is_array(mask, 1));
+  dropout d = {context, mask, rows, columns, key, place, drop_below, kept_value};
+  int64_t rows_at_a_time = columns >= BLOCK ? 1 : BLOCK / columns;
+  pthread_mutex_lock(&context->call);
+  kif_pool_run(context->pool, dropout_task, &d, planes * rows, rows_at_a_time);
+  pthread_mutex_unlock(&context->call);
+  return KIF_OK;
+}

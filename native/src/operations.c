@@ -1,0 +1,359 @@
+/*
+ * One body per operation, in plain C that compilers vectorise. The build compiles this file once
+ * per instruction set, with KIF_TIER naming it.
+ */
+#include "operations.h"
+
+#include <math.h>
+#include <string.h>
+
+#ifdef __FAST_MATH__
+#error "fast-math would change results"
+#endif
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+
+/* Inlined with constant arguments, so that a formula or a flag costs no branch in a loop. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE uint32_t magnitude(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits & 0x7fffffffu;
+}
+
+INLINE float sensitivity(int formula, float w, float g) {
+  float p = w * g;
+  switch (formula) {
+    case KIF_SECOND_ORDER:
+      return fabsf(p * p);
+    case KIF_MIXED:
+      return fabsf(p - 0.5f * (p * p));
+    default:
+      return fabsf(p);
+  }
+}
+
+INLINE float score_of(int score, const float *I, const float *U, int64_t i) {
+  return score == KIF_SENSITIVITY ? I[i] : I[i] * U[i];
+}
+
+static void accumulate(float *restrict sum, const float *restrict term, float scale, int64_t begin,
+                       int64_t end) {
+  for (int64_t i = begin; i < end; i++) {
+    sum[i] = sum[i] + scale * term[i];
+  }
+}
+
+static double norm_block(const float *restrict v, int64_t count) {
+  double lanes[NORM_LANES] = {0};
+  int64_t i = 0;
+  for (; i + NORM_LANES <= count; i += NORM_LANES) {
+    for (int j = 0; j < NORM_LANES; j++) {
+      double x = v[i + j];
+      lanes[j] += x * x;
+    }
+  }
+  for (int j = 0; i + j < count; j++) {
+    double x = v[i + j];
+    lanes[j] += x * x;
+  }
+  for (int width = NORM_LANES / 2; width > 0; width /= 2) {
+    for (int j = 0; j < width; j++) {
+      lanes[j] += lanes[j + width];
+    }
+  }
+  return lanes[0];
+}
+
+/* The element-wise updates, shared by the operation of their own and the fused one. */
+
+INLINE float adamw_element(float w, float h, float *m, float *v, kif_adamw_step s) {
+  *m = *m + s.gain1 * (h - *m);
+  *v = s.decay2 * *v + s.gain2 * (h * h);
+  return s.decay * w - s.step_size * (*m / (sqrtf(*v) / s.correction2 + s.epsilon));
+}
+
+INLINE void importance_element(int formula, float w, float h, float *I, float *U,
+                               kif_importance_rule r) {
+  float s = sensitivity(formula, w, h);
+  *I = r.decay1 * *I + r.gain1 * s;
+  *U = r.decay2 * *U + r.gain2 * fabsf(s - *I);
+}
+
+static void adamw(float *restrict w, const float *restrict g, float *restrict m, float *restrict v,
+                  float clip, const kif_adamw_step *step, int64_t begin, int64_t end) {
+  const kif_adamw_step s = *step;
+  for (int64_t i = begin; i < end; i++) {
+    w[i] = adamw_element(w[i], g[i] * clip, &m[i], &v[i], s);
+  }
+}
+
+INLINE void importance_of(int formula, const float *restrict w, const float *restrict g,
+                          float *restrict I, float *restrict U, float clip, kif_importance_rule r,
+                          int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i++) {
+    importance_element(formula, w[i], g[i] * clip, &I[i], &U[i], r);
+  }
+}
+
+static void importance(const float *w, const float *g, float *I, float *U, float clip,
+                       const kif_importance_rule *rule, int64_t begin, int64_t end) {
+  switch (rule->formula) {
+    case KIF_SECOND_ORDER:
+      importance_of(KIF_SECOND_ORDER, w, g, I, U, clip, *rule, begin, end);
+      break;
+    case KIF_MIXED:
+      importance_of(KIF_MIXED, w, g, I, U, clip, *rule, begin, end);
+      break;
+    default:
+      importance_of(KIF_FIRST_ORDER, w, g, I, U, clip, *rule, begin, end);
+  }
+}
+
+INLINE void adamw_importance_of(int formula, float *restrict w, const float *restrict g,
+                                float *restrict m, float *restrict v, float *restrict I,
+                                float *restrict U, float clip, kif_adamw_step s,
+                                kif_importance_rule r, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i++) {
+    float h = g[i] * clip;
+    w[i] = adamw_element(w[i], h, &m[i], &v[i], s);
+    importance_element(formula, w[i], h, &I[i], &U[i], r);
+  }
+}
+
+static void adamw_importance(float *w, const float *g, float *m, float *v, float *I, float *U,
+                             float clip, const kif_adamw_step *step,
+                             const kif_importance_rule *rule, int64_t begin, int64_t end) {
+  switch (rule->formula) {
+    case KIF_SECOND_ORDER:
+      adamw_importance_of(KIF_SECOND_ORDER, w, g, m, v, I, U, clip, *step, *rule, begin, end);
+      break;
+    case KIF_MIXED:
+      adamw_importance_of(KIF_MIXED, w, g, m, v, I, U, clip, *step, *rule, begin, end);
+      break;
+    default:
+      adamw_importance_of(KIF_FIRST_ORDER, w, g, m, v, I, U, clip, *step, *rule, begin, end);
+  }
+}
+
+/*
+ * Non-negative floats order like their bits, so digits of the bits select by rank. Magnitudes are
+ * computed in short runs by vector instructions and then counted one by one.
+ */
+enum { RUN = 512 };
+
+INLINE void count_first_digit(int score, const float *restrict I, const float *restrict U,
+                              int64_t begin, int64_t end, kif_histogram *restrict histogram) {
+  uint32_t digits[RUN];
+  uint32_t largest = histogram->largest;
+  for (int64_t i = begin; i < end; i += RUN) {
+    int count = end - i < RUN ? (int)(end - i) : RUN;
+    for (int j = 0; j < count; j++) {
+      uint32_t bits = magnitude(score_of(score, I, U, i + j));
+      largest = bits > largest ? bits : largest;
+      digits[j] = bits >> (DIGITS - 1) * NEXT_DIGIT;
+    }
+    int j = 0;
+    for (; j + HISTOGRAMS <= count; j += HISTOGRAMS) {
+      for (int k = 0; k < HISTOGRAMS; k++) {
+        histogram->counts[k][digits[j + k]]++;
+      }
+    }
+    for (; j < count; j++) {
+      histogram->counts[0][digits[j]]++;
+    }
+  }
+  histogram->largest = largest;
+}
+
+INLINE void count_next_digit(int score, int digit, const float *restrict I, const float *restrict U,
+                             uint32_t prefix, int64_t begin, int64_t end,
+                             kif_histogram *restrict histogram) {
+  const int shift = (DIGITS - 1 - digit) * NEXT_DIGIT;
+  uint32_t all[RUN];
+  uint32_t matching[RUN];
+  uint32_t next = histogram->next;
+  for (int64_t i = begin; i < end; i += RUN) {
+    int count = end - i < RUN ? (int)(end - i) : RUN;
+    uint32_t matches = 0;
+    for (int j = 0; j < count; j++) {
+      uint32_t bits = magnitude(score_of(score, I, U, i + j));
+      uint32_t upper = bits >> (shift + NEXT_DIGIT);
+      all[j] = bits;
+      matches += upper == prefix;
+      uint32_t above = upper > prefix ? bits : UINT32_MAX;
+      next = above < next ? above : next;
+    }
+    if (matches == 0) {
+      continue; /* as almost every run before the last digit */
+    }
+    int kept = 0;
+    for (int j = 0; j < count; j++) {
+      matching[kept] = all[j] >> shift;
+      kept += matching[kept] >> NEXT_DIGIT == prefix;
+    }
+    for (int j = 0; j < kept; j++) {
+      histogram->counts[j % HISTOGRAMS][matching[j] & ((1 << NEXT_DIGIT) - 1)]++;
+    }
+  }
+  histogram->next = next;
+}
+
+static void count_digits(const float *I, const float *U, int32_t score, int digit, uint32_t prefix,
+                         int64_t begin, int64_t end, kif_histogram *histogram) {
+  if (score == KIF_SENSITIVITY) {
+    if (digit == 0) {
+      count_first_digit(KIF_SENSITIVITY, I, I, begin, end, histogram);
+    } else {
+      count_next_digit(KIF_SENSITIVITY, digit, I, I, prefix, begin, end, histogram);
+    }
+  } else if (digit == 0) {
+    count_first_digit(KIF_SENSITIVITY_TIMES_UNCERTAINTY, I, U, begin, end, histogram);
+  } else {
+    count_next_digit(KIF_SENSITIVITY_TIMES_UNCERTAINTY, digit, I, U, prefix, begin, end, histogram);
+  }
+}
+
+INLINE void merge_of(int score, int reset_inner, int reset_outer, float *restrict w,
+                     float *restrict base, const float *restrict snapshot, float *restrict inner_I,
+                     float *restrict inner_U, float *restrict outer_I, float *restrict outer_U,
+                     float inner_threshold, float outer_threshold, kif_merge_rule r, int64_t begin,
+                     int64_t end) {
+  for (int64_t i = begin; i < end; i++) {
+    int in = score_of(score, inner_I, inner_U, i) > inner_threshold;
+    int out = score_of(score, outer_I, outer_U, i) > outer_threshold;
+    float a = in ? (out ? r.shared[0] : r.new_only[0]) : (out ? r.old_only[0] : r.redundant[0]);
+    float b = in ? (out ? r.shared[1] : r.new_only[1]) : (out ? r.old_only[1] : r.redundant[1]);
+    float merged = base[i] + (a * (snapshot[i] - base[i]) + b * (w[i] - snapshot[i]));
+    w[i] = merged;
+    base[i] = merged;
+    if (reset_inner) {
+      inner_I[i] = 0;
+      inner_U[i] = 0;
+    }
+    if (reset_outer) {
+      outer_I[i] = 0;
+      outer_U[i] = 0;
+    }
+  }
+}
+
+static void merge(float *w, float *base, const float *snapshot, float *inner_I, float *inner_U,
+                  float *outer_I, float *outer_U, float inner_threshold, float outer_threshold,
+                  const kif_merge_rule *rule, int64_t begin, int64_t end) {
+#define MERGE(score, reset_inner, reset_outer)                                                    \
+  merge_of(score, reset_inner, reset_outer, w, base, snapshot, inner_I, inner_U, outer_I, outer_U, \
+           inner_threshold, outer_threshold, *rule, begin, end)
+  switch ((rule->score == KIF_SENSITIVITY) * 4 + (rule->reset_inner != 0) * 2 +
+          (rule->reset_outer != 0)) {
+    case 0:
+      MERGE(KIF_SENSITIVITY_TIMES_UNCERTAINTY, 0, 0);
+      break;
+    case 1:
+      MERGE(KIF_SENSITIVITY_TIMES_UNCERTAINTY, 0, 1);
+      break;
+    case 2:
+      MERGE(KIF_SENSITIVITY_TIMES_UNCERTAINTY, 1, 0);
+      break;
+    case 3:
+      MERGE(KIF_SENSITIVITY_TIMES_UNCERTAINTY, 1, 1);
+      break;
+    case 4:
+      MERGE(KIF_SENSITIVITY, 0, 0);
+      break;
+    case 5:
+      MERGE(KIF_SENSITIVITY, 0, 1);
+      break;
+    case 6:
+      MERGE(KIF_SENSITIVITY, 1, 0);
+      break;
+    default:
+      MERGE(KIF_SENSITIVITY, 1, 1);
+  }
+#undef MERGE
+}
+
+INLINE void mask_counts_of(int score, const kif_masks *masks, int64_t begin, int64_t end,
+                           int64_t counts[3]) {
+  const kif_masks m = *masks;
+  for (int64_t i = begin; i < end;) {
+    /* 32-bit sums over a run that cannot overflow them */
+    int64_t stop = end - i < 1 << 20 ? end : i + (1 << 20);
+    int32_t both = 0, inner = 0, outer = 0;
+    for (; i < stop; i++) {
+      int in = score_of(score, m.inner_I, m.inner_U, i) > m.inner_threshold;
+      int out = score_of(score, m.outer_I, m.outer_U, i) > m.outer_threshold;
+      both += in & out;
+      inner += in;
+      outer += out;
+    }
+    counts[0] += both;
+    counts[1] += inner - both;
+    counts[2] += outer - both;
+  }
+}
+
+static void mask_counts(const kif_masks *masks, int32_t score, int64_t begin, int64_t end,
+                        int64_t counts[3]) {
+  if (score == KIF_SENSITIVITY) {
+    mask_counts_of(KIF_SENSITIVITY, masks, begin, end, counts);
+  } else {
+    mask_counts_of(KIF_SENSITIVITY_TIMES_UNCERTAINTY, masks, begin, end, counts);
+  }
+}
+
+/* Philox 4x32-10 on 16 counters at once, which differ in their first word only. */
+enum { COUNTERS = 16 };
+
+INLINE void philox(uint32_t first, uint32_t row, uint32_t plane, uint32_t place, uint64_t key,
+                   uint32_t words[4][COUNTERS]) {
+  uint32_t key0 = (uint32_t)key, key1 = (uint32_t)(key >> 32);
+  for (int j = 0; j < COUNTERS; j++) {
+    words[0][j] = first + (uint32_t)j;
+    words[1][j] = row;
+    words[2][j] = plane;
+    words[3][j] = place;
+  }
+  for (int round = 0; round < 10; round++) {
+    for (int j = 0; j < COUNTERS; j++) {
+      uint64_t left = (uint64_t)0xD2511F53u * words[0][j];
+      uint64_t right = (uint64_t)0xCD9E8D57u * words[2][j];
+      words[0][j] = (uint32_t)(right >> 32) ^ words[1][j] ^ key0;
+      words[1][j] = (uint32_t)right;
+      words[2][j] = (uint32_t)(left >> 32) ^ words[3][j] ^ key1;
+      words[3][j] = (uint32_t)left;
+    }
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+}
+
+static void dropout_row(float *restrict row, int64_t columns, uint32_t row_number, uint32_t plane,
+                        uint32_t place, uint64_t key, uint32_t drop_below, float kept_value) {
+  uint32_t words[4][COUNTERS];
+  float values[4 * COUNTERS];
+  for (int64_t column = 0; column < columns; column += 4 * COUNTERS) {
+    philox((uint32_t)(column / 4), row_number, plane, place, key, words);
+    for (int j = 0; j < COUNTERS; j++) {
+      for (int k = 0; k < 4; k++) {
+        values[4 * j + k] = words[k][j] >> 8 < drop_below ? 0 : kept_value;
+      }
+    }
+    int64_t rest = columns - column;
+    memcpy(row + column, values, sizeof(float) * (size_t)(rest < 4 * COUNTERS ? rest : 4 * COUNTERS));
+  }
+}
+
+const kif_operations JOIN(kif_operations_, KIF_TIER) = {
+    .accumulate = accumulate,
+    .norm_block = norm_block,
+    .adamw = adamw,
+    .importance = importance,
+    .adamw_importance = adamw_importance,
+    .count_digits = count_digits,
+    .merge = merge,
+    .mask_counts = mask_counts,
+    .dropout_row = dropout_row,
+};

@@ -1,0 +1,60 @@
+/* The bodies of the operations on a range of elements, one table of them per instruction set. */
+#ifndef KIF_OPERATIONS_H
+#define KIF_OPERATIONS_H
+
+#include "kif.h"
+
+enum {
+  NORM_BLOCK = 4096, /* elements of one leaf of the tree of a norm */
+  NORM_LANES = 256,
+  DIGITS = 3,       /* of a radix selection: 11, 10 and 10 of the 31 bits of a magnitude */
+  FIRST_DIGIT = 11, /* bits */
+  NEXT_DIGIT = 10,  /* bits */
+  BINS = 1 << FIRST_DIGIT,
+  HISTOGRAMS = 4 /* equal neighbours then do not wait for each other's count */
+};
+
+/* What one thread has seen in one pass of a selection. */
+typedef struct {
+  uint32_t counts[HISTOGRAMS][BINS];
+  uint64_t totals[BINS];
+  int64_t uncollected; /* elements in counts that are not in totals yet */
+  uint32_t largest;    /* magnitude of all */
+  uint32_t next;       /* the smallest magnitude whose upper digits exceed the prefix */
+} kif_histogram;
+
+typedef struct {
+  const float *inner_I, *inner_U, *outer_I, *outer_U;
+  float inner_threshold, outer_threshold;
+} kif_masks;
+
+typedef struct {
+  void (*accumulate)(float *sum, const float *term, float scale, int64_t begin, int64_t end);
+  double (*norm_block)(const float *v, int64_t count);
+  void (*adamw)(float *w, const float *g, float *m, float *v, float clip,
+                const kif_adamw_step *step, int64_t begin, int64_t end);
+  void (*importance)(const float *w, const float *g, float *I, float *U, float clip,
+                     const kif_importance_rule *rule, int64_t begin, int64_t end);
+  void (*adamw_importance)(float *w, const float *g, float *m, float *v, float *I, float *U,
+                           float clip, const kif_adamw_step *step, const kif_importance_rule *rule,
+                           int64_t begin, int64_t end);
+  /* Counts digit 0, 1 or 2 of the magnitudes whose digits before it are those of prefix. */
+  void (*count_digits)(const float *I, const float *U, int32_t score, int digit, uint32_t prefix,
+                       int64_t begin, int64_t end, kif_histogram *histogram);
+  void (*merge)(float *w, float *base, const float *snapshot, float *inner_I, float *inner_U,
+                float *outer_I, float *outer_U, float inner_threshold, float outer_threshold,
+                const kif_merge_rule *rule, int64_t begin, int64_t end);
+  /* Adds to the counts of both, inner only, outer only. */
+  void (*mask_counts)(const kif_masks *masks, int32_t score, int64_t begin, int64_t end,
+                      int64_t counts[3]);
+  void (*dropout_row)(float *row, int64_t columns, uint32_t row_number, uint32_t plane,
+                      uint32_t place, uint64_t key, uint32_t drop_below, float kept_value);
+} kif_operations;
+
+extern const kif_operations kif_operations_baseline;
+#ifdef KIF_X86_TIERS
+extern const kif_operations kif_operations_avx2;
+extern const kif_operations kif_operations_avx512;
+#endif
+
+#endif

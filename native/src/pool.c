@@ -1,0 +1,181 @@
+#define _GNU_SOURCE
+#include "pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "kif.h"
+
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+typedef struct {
+  kif_task *task;
+  void *argument;
+  int64_t n, block;
+} job;
+
+typedef struct {
+  kif_pool *pool;
+  int index;
+  pthread_t thread;
+} worker;
+
+struct kif_pool {
+  int32_t threads;
+  worker *workers; /* threads - 1: the caller is worker 0 */
+  pthread_mutex_t lock;
+  pthread_cond_t begun, ended;
+  uint64_t jobs;  /* begun so far */
+  int32_t busy;   /* workers that have not ended the job yet */
+  int closing;
+  job job;
+  _Alignas(64) atomic_int_least64_t next; /* first element that nobody has taken */
+};
+
+/* Host programs may have switched denormals off or changed the rounding: results would differ. */
+#if defined(__SSE2__)
+typedef unsigned int modes;
+static modes use_default_modes(void) {
+  modes before = _mm_getcsr();
+  _mm_setcsr(0x1f80);
+  return before;
+}
+static void restore_modes(modes before) { _mm_setcsr(before); }
+#elif defined(__aarch64__)
+typedef uint64_t modes;
+static modes use_default_modes(void) {
+  modes before;
+  modes none = 0;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+  __asm__ volatile("msr fpcr, %0" : : "r"(none));
+  return before;
+}
+static void restore_modes(modes before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
+#else
+typedef int modes;
+static modes use_default_modes(void) { return 0; }
+static void restore_modes(modes before) { (void)before; }
+#endif
+
+static void work(kif_pool *pool, int index) {
+  job j = pool->job;
+  modes before = use_default_modes();
+  for (;;) {
+    int64_t begin = atomic_fetch_add_explicit(&pool->next, j.block, memory_order_relaxed);
+    if (begin >= j.n) {
+      break;
+    }
+    j.task(j.argument, index, begin, j.n - begin < j.block ? j.n : begin + j.block);
+  }
+  restore_modes(before);
+}
+
+static void *serve(void *argument) {
+  worker *self = argument;
+  kif_pool *pool = self->pool;
+  uint64_t done = 0;
+  pthread_mutex_lock(&pool->lock);
+  for (;;) {
+    while (pool->jobs == done && !pool->closing) {
+      pthread_cond_wait(&pool->begun, &pool->lock);
+    }
+    if (pool->closing) {
+      break;
+    }
+    done = pool->jobs;
+    pthread_mutex_unlock(&pool->lock);
+    work(pool, self->index);
+    pthread_mutex_lock(&pool->lock);
+    if (--pool->busy == 0) {
+      pthread_cond_signal(&pool->ended);
+    }
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return NULL;
+}
+
+static void close_pool(kif_pool *pool, int32_t started) {
+  pthread_mutex_lock(&pool->lock);
+  pool->closing = 1;
+  pthread_cond_broadcast(&pool->begun);
+  pthread_mutex_unlock(&pool->lock);
+  for (int32_t i = 0; i < started; i++) {
+    pthread_join(pool->workers[i].thread, NULL);
+  }
+  pthread_cond_destroy(&pool->ended);
+  pthread_cond_destroy(&pool->begun);
+  pthread_mutex_destroy(&pool->lock);
+  free(pool->workers);
+  free(pool);
+}
+
+int32_t kif_pool_create(int32_t threads, kif_pool **result) {
+  void *memory = NULL;
+  if (posix_memalign(&memory, 64, sizeof(kif_pool)) != 0) {
+    return KIF_OUT_OF_MEMORY;
+  }
+  kif_pool *pool = memory;
+  *pool = (kif_pool){.threads = threads};
+  pool->workers = calloc((size_t)threads, sizeof(worker));
+  if (pool->workers == NULL) {
+    free(pool);
+    return KIF_OUT_OF_MEMORY;
+  }
+  pthread_mutex_init(&pool->lock, NULL);
+  pthread_cond_init(&pool->begun, NULL);
+  pthread_cond_init(&pool->ended, NULL);
+
+  /* Signals for the process are for the host's own threads; faults stay where they happen. */
+  sigset_t held, before;
+  sigfillset(&held);
+  sigdelset(&held, SIGSEGV);
+  sigdelset(&held, SIGBUS);
+  sigdelset(&held, SIGFPE);
+  sigdelset(&held, SIGILL);
+  pthread_sigmask(SIG_SETMASK, &held, &before);
+  int32_t started = 0;
+  while (started < threads - 1) {
+    worker *next = &pool->workers[started];
+    next->pool = pool;
+    next->index = started + 1;
+    if (pthread_create(&next->thread, NULL, serve, next) != 0) {
+      break;
+    }
+    started++;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (started < threads - 1) {
+    close_pool(pool, started);
+    return KIF_NO_THREADS;
+  }
+  *result = pool;
+  return KIF_OK;
+}
+
+void kif_pool_destroy(kif_pool *pool) { close_pool(pool, pool->threads - 1); }
+
+int32_t kif_pool_threads(const kif_pool *pool) { return pool->threads; }
+
+void kif_pool_run(kif_pool *pool, kif_task *task, void *argument, int64_t n, int64_t block) {
+  pool->job = (job){task, argument, n, block};
+  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  if (pool->threads == 1 || n <= block) {
+    work(pool, 0);
+    return;
+  }
+  pthread_mutex_lock(&pool->lock);
+  pool->busy = pool->threads - 1;
+  pool->jobs++;
+  pthread_cond_broadcast(&pool->begun);
+  pthread_mutex_unlock(&pool->lock);
+  work(pool, 0);
+  pthread_mutex_lock(&pool->lock);
+  while (pool->busy > 0) {
+    pthread_cond_wait(&pool->ended, &pool->lock);
+  }
+  pthread_mutex_unlock(&pool->lock);
+}
