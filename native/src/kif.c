@@ -435,7 +435,7 @@ int32_t kif_threshold(kif_context *context, const float *I, const float *U, int3
     fraction = r - (float)rank;
     between = fraction > 0;
   } else {
-    double r = quantile * (double)(count - 1);
+    double r = (double)(float)quantile * (double)(count - 1);
     rank = (int64_t)r;
     fraction = (float)(r - (double)rank);
     between = r > (double)rank;

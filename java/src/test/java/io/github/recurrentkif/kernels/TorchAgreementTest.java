@@ -153,8 +153,8 @@ class TorchAgreementTest {
         float[] expected = numbers(c.get("after").get(step - 1));
         float[] actual = space.weights.download("w");
         for (int i = 0; i < expected.length; i++) {
-          // A step is 1e-3 at most: a few roundings of it and of the weight.
-          float tolerance = 3e-10f + 4 * Math.ulp(expected[i]);
+          // A weight may come from 5e-3, where one rounding is 5e-10, to nearly zero.
+          float tolerance = 1e-9f + 4 * Math.ulp(expected[i]);
           assertEquals(expected[i], actual[i], tolerance, "weight " + i + " after " + step);
         }
       }
