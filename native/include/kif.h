@@ -152,9 +152,11 @@ KIF_API int32_t kif_adamw_importance(kif_context *context, float *w, const float
 
 /*
  * The exact quantile of the scores of the n - padding elements that are not padding, interpolated
- * as torch.quantile does: the rank r = quantile*(n-padding-1) is formed in float32 up to 2^24
- * elements and in double above; with a and b the elements of rank floor(r) and ceil(r) and f = r -
- * floor(r) in float32, the result is a + f*(b-a) where f < 0.5 and b - (b-a)*(1-f) otherwise.
+ * as torch.quantile does up to its version 2.13 (and above 2^24 elements, which it then refused,
+ * as it does since): with quantile rounded to float32, the rank r = quantile*(n-padding-1) is
+ * formed in float32 up to 2^24 elements and in double above; with a and b the elements of rank
+ * floor(r) and ceil(r) and f = r - floor(r) in float32, the result is a + f*(b-a) where f < 0.5 and
+ * b - (b-a)*(1-f) otherwise.
  * Scores are taken to be non-negative (a sign bit is ignored). The result is NaN if a score is NaN
  * or if there is no element.
  */

@@ -392,7 +392,7 @@ static void select_neighbours(selection *s, int64_t n, int64_t k, float neighbou
   s->prefix = 0;
   for (s->digit = 0; s->digit < DIGITS; s->digit++) {
     histogram = count_digits(s, n);
-    if (s->digit == 0 && histogram->largest > 0x7f800000u) {
+    if (s->digit == 0 && histogram->largest > 0x7f800000) {
       neighbours[0] = neighbours[1] = NAN;
       return;
     }
@@ -407,7 +407,10 @@ static void select_neighbours(selection *s, int64_t n, int64_t k, float neighbou
     do {
       bin++;
     } while (bin < 1 << NEXT_DIGIT && histogram->totals[bin] == 0);
-    next = bin < 1 << NEXT_DIGIT ? (found >> NEXT_DIGIT << NEXT_DIGIT | bin) : histogram->next;
+    next = (found >> NEXT_DIGIT << NEXT_DIGIT) + bin;
+    if (bin == 1 << NEXT_DIGIT) {
+      next += histogram->next;
+    }
   }
   neighbours[0] = float_of(found);
   neighbours[1] = float_of(next);
@@ -432,7 +435,7 @@ int32_t kif_threshold(kif_context *context, const float *I, const float *U, int3
     fraction = r - (float)rank;
     between = fraction > 0;
   } else {
-    double r = quantile * (double)(count - 1);
+    double r = (double)(float)quantile * (double)(count - 1);
     rank = (int64_t)r;
     fraction = (float)(r - (double)rank);
     between = r > (double)rank;

@@ -146,12 +146,12 @@ enum { RUN = 512 };
 
 INLINE void count_first_digit(int score, const float *restrict I, const float *restrict U,
                               int64_t begin, int64_t end, kif_histogram *restrict histogram) {
-  uint32_t digits[RUN];
-  uint32_t largest = histogram->largest;
+  int32_t digits[RUN];
+  int32_t largest = histogram->largest;
   for (int64_t i = begin; i < end; i += RUN) {
     int count = end - i < RUN ? (int)(end - i) : RUN;
     for (int j = 0; j < count; j++) {
-      uint32_t bits = magnitude(score_of(score, I, U, i + j));
+      int32_t bits = (int32_t)magnitude(score_of(score, I, U, i + j));
       largest = bits > largest ? bits : largest;
       digits[j] = bits >> (DIGITS - 1) * NEXT_DIGIT;
     }
@@ -172,30 +172,32 @@ INLINE void count_next_digit(int score, int digit, const float *restrict I, cons
                              uint32_t prefix, int64_t begin, int64_t end,
                              kif_histogram *restrict histogram) {
   const int shift = (DIGITS - 1 - digit) * NEXT_DIGIT;
-  uint32_t all[RUN];
-  uint32_t matching[RUN];
+  const uint32_t first = prefix << (shift + NEXT_DIGIT);
+  const uint32_t span = 1u << (shift + NEXT_DIGIT);
+  uint32_t offsets[RUN]; /* from the first magnitude of the prefix; smaller ones wrap around */
   uint32_t next = histogram->next;
   for (int64_t i = begin; i < end; i += RUN) {
     int count = end - i < RUN ? (int)(end - i) : RUN;
-    uint32_t matches = 0;
+    uint32_t nearest = UINT32_MAX;
+    uint32_t beyond = UINT32_MAX;
     for (int j = 0; j < count; j++) {
-      uint32_t bits = magnitude(score_of(score, I, U, i + j));
-      uint32_t upper = bits >> (shift + NEXT_DIGIT);
-      all[j] = bits;
-      matches += upper == prefix;
-      uint32_t above = upper > prefix ? bits : UINT32_MAX;
-      next = above < next ? above : next;
+      uint32_t offset = magnitude(score_of(score, I, U, i + j)) - first;
+      offsets[j] = offset;
+      nearest = offset < nearest ? offset : nearest;
+      beyond = offset - span < beyond ? offset - span : beyond;
     }
-    if (matches == 0) {
+    next = beyond < next ? beyond : next;
+    if (nearest >= span) {
       continue; /* as almost every run before the last digit */
     }
     int kept = 0;
     for (int j = 0; j < count; j++) {
-      matching[kept] = all[j] >> shift;
-      kept += matching[kept] >> NEXT_DIGIT == prefix;
+      uint32_t offset = offsets[j];
+      offsets[kept] = offset;
+      kept += offset < span;
     }
     for (int j = 0; j < kept; j++) {
-      histogram->counts[j % HISTOGRAMS][matching[j] & ((1 << NEXT_DIGIT) - 1)]++;
+      histogram->counts[j % HISTOGRAMS][offsets[j] >> shift]++;
     }
   }
   histogram->next = next;
@@ -304,26 +306,30 @@ static void mask_counts(const kif_masks *masks, int32_t score, int64_t begin, in
   }
 }
 
-/* Philox 4x32-10 on 16 counters at once, which differ in their first word only. */
-enum { COUNTERS = 16 };
+/* Philox 4x32-10 on several counters side by side, which differ in their first word only. */
+enum { COUNTERS = 64 };
 
-INLINE void philox(uint32_t first, uint32_t row, uint32_t plane, uint32_t place, uint64_t key,
-                   uint32_t words[4][COUNTERS]) {
+typedef struct {
+  uint32_t x0[COUNTERS], x1[COUNTERS], x2[COUNTERS], x3[COUNTERS];
+} words;
+
+INLINE void philox(int counters, uint32_t first, uint32_t row, uint32_t plane, uint32_t place,
+                   uint64_t key, words *restrict w) {
   uint32_t key0 = (uint32_t)key, key1 = (uint32_t)(key >> 32);
-  for (int j = 0; j < COUNTERS; j++) {
-    words[0][j] = first + (uint32_t)j;
-    words[1][j] = row;
-    words[2][j] = plane;
-    words[3][j] = place;
+  for (int j = 0; j < counters; j++) {
+    w->x0[j] = first + (uint32_t)j;
+    w->x1[j] = row;
+    w->x2[j] = plane;
+    w->x3[j] = place;
   }
   for (int round = 0; round < 10; round++) {
-    for (int j = 0; j < COUNTERS; j++) {
-      uint64_t left = (uint64_t)0xD2511F53u * words[0][j];
-      uint64_t right = (uint64_t)0xCD9E8D57u * words[2][j];
-      words[0][j] = (uint32_t)(right >> 32) ^ words[1][j] ^ key0;
-      words[1][j] = (uint32_t)right;
-      words[2][j] = (uint32_t)(left >> 32) ^ words[3][j] ^ key1;
-      words[3][j] = (uint32_t)left;
+    for (int j = 0; j < counters; j++) {
+      uint64_t product0 = (uint64_t)0xD2511F53u * w->x0[j];
+      uint64_t product2 = (uint64_t)0xCD9E8D57u * w->x2[j];
+      w->x0[j] = (uint32_t)(product2 >> 32) ^ w->x1[j] ^ key0;
+      w->x1[j] = (uint32_t)product2;
+      w->x2[j] = (uint32_t)(product0 >> 32) ^ w->x3[j] ^ key1;
+      w->x3[j] = (uint32_t)product0;
     }
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
@@ -332,17 +338,21 @@ INLINE void philox(uint32_t first, uint32_t row, uint32_t plane, uint32_t place,
 
 static void dropout_row(float *restrict row, int64_t columns, uint32_t row_number, uint32_t plane,
                         uint32_t place, uint64_t key, uint32_t drop_below, float kept_value) {
-  uint32_t words[4][COUNTERS];
+  words w;
   float values[4 * COUNTERS];
+  const int32_t bound = (int32_t)drop_below; /* both sides are below 2^25 */
   for (int64_t column = 0; column < columns; column += 4 * COUNTERS) {
-    philox((uint32_t)(column / 4), row_number, plane, place, key, words);
-    for (int j = 0; j < COUNTERS; j++) {
-      for (int k = 0; k < 4; k++) {
-        values[4 * j + k] = words[k][j] >> 8 < drop_below ? 0 : kept_value;
-      }
-    }
     int64_t rest = columns - column;
-    memcpy(row + column, values, sizeof(float) * (size_t)(rest < 4 * COUNTERS ? rest : 4 * COUNTERS));
+    int count = rest < 4 * COUNTERS ? (int)rest : 4 * COUNTERS;
+    int counters = (count + 3) / 4;
+    philox(counters, (uint32_t)(column / 4), row_number, plane, place, key, &w);
+    for (int j = 0; j < counters; j++) {
+      values[4 * j] = (int32_t)(w.x0[j] >> 8) < bound ? 0 : kept_value;
+      values[4 * j + 1] = (int32_t)(w.x1[j] >> 8) < bound ? 0 : kept_value;
+      values[4 * j + 2] = (int32_t)(w.x2[j] >> 8) < bound ? 0 : kept_value;
+      values[4 * j + 3] = (int32_t)(w.x3[j] >> 8) < bound ? 0 : kept_value;
+    }
+    memcpy(row + column, values, sizeof(float) * (size_t)count);
   }
 }
 

@@ -19,8 +19,8 @@ typedef struct {
   uint32_t counts[HISTOGRAMS][BINS];
   uint64_t totals[BINS];
   int64_t uncollected; /* elements in counts that are not in totals yet */
-  uint32_t largest;    /* magnitude of all */
-  uint32_t next;       /* the smallest magnitude whose upper digits exceed the prefix */
+  int32_t largest;     /* magnitude of all, as bits */
+  uint32_t next; /* how far the smallest magnitude beyond those of the prefix lies from their end */
 } kif_histogram;
 
 typedef struct {

@@ -72,8 +72,9 @@ public interface Kernels extends AutoCloseable {
 
   /**
    * The exact quantile of the scores of all tensors together, padding left out, as {@code
-   * torch.quantile} interpolates: rank {@code r = q*(n-1)} in float32 for n up to 2^24 and in
-   * double above; float32 lerp between the two neighbours.
+   * torch.quantile} interpolates up to version 2.13: q in float32; rank {@code r = q*(n-1)} in
+   * float32 for n up to 2^24 and in double above (later versions: in double always); float32 lerp
+   * between the two neighbours.
    *
    * <p>Scores are taken to be non-negative; -0 counts as 0. The threshold is NaN, and nothing lies
    * above it, where torch's is NaN (a score is NaN, or the lerp meets infinity) and where there is

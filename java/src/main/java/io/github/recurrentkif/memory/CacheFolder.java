@@ -65,7 +65,7 @@ public record CacheFolder(Path folder) {
     if (Files.isRegularFile(file) && contentHash.equals(hashOf(file))) {
       return file;
     }
-    Path parent = Files.createDirectories(file.getParent());
+    Path parent = Files.createDirectories(folder.resolve(contentHash));
     Path temporary = Files.createTempFile(parent, name, ".tmp");
     try {
       String found = copy(source, temporary);

@@ -7,6 +7,7 @@ import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -114,16 +115,12 @@ public final class Operations {
     return bits;
   }
 
-  private static List<Integer> dropoutMask(Kernels kernels, long planes, long rows, long columns) {
+  private static int dropoutMask(Kernels kernels, long planes, long rows, long columns) {
     DropoutMask rule = new DropoutMask(RandomKey.ofSeed(5).at(3), 11, 0.1);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment mask = arena.allocate(JAVA_FLOAT, planes * rows * columns);
       kernels.dropoutMask(mask, planes, rows, columns, rule);
-      List<Integer> bits = new ArrayList<>();
-      for (long i = 0; i < planes * rows * columns; i++) {
-        bits.add(Float.floatToRawIntBits(mask.getAtIndex(JAVA_FLOAT, i)));
-      }
-      return bits;
+      return Arrays.hashCode(mask.toArray(JAVA_FLOAT));
     }
   }
 

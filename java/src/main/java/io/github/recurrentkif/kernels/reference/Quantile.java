@@ -12,7 +12,10 @@ final class Quantile {
     float at(long index);
   }
 
-  /** Up to here torch forms the rank in float32; it refuses more, where we use double. */
+  /**
+   * Up to here torch 2.13 and before, with which the method was published, form the rank in
+   * float32. They refuse more elements; there we use double as later versions do.
+   */
   private static final long FLOAT_RANKS = 1L << 24;
 
   /** Bits of a magnitude, from the top, that each pass of a selection tells apart. */
@@ -43,7 +46,7 @@ final class Quantile {
       above = (long) Math.ceil(rank);
       fraction = rank - below;
     } else {
-      double rank = quantile * (double) (n - 1);
+      double rank = (double) (float) quantile * (double) (n - 1);
       below = (long) rank;
       above = (long) Math.ceil(rank);
       fraction = (float) (rank - below);
