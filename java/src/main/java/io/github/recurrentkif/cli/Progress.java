@@ -164,7 +164,9 @@ public final class Progress implements AutoCloseable {
   static String readable(Duration duration) {
     long seconds = duration.toSeconds();
     if (seconds < 60) {
-      return String.format(Locale.ROOT, "%.1f s", duration.toMillis() / 1000.0);
+      // Cut, not rounded: 59.99 s are not 60.0 s.
+      long tenths = duration.toMillis() / 100;
+      return seconds + "." + tenths % 10 + " s";
     }
     if (seconds < 3600) {
       return String.format(Locale.ROOT, "%d min %02d s", seconds / 60, seconds % 60);
