@@ -1,0 +1,60 @@
+package io.github.recurrentkif.cli;
+
+import java.io.PrintWriter;
+import java.nio.charset.Charset;
+import java.nio.file.Path;
+import java.util.List;
+import picocli.CommandLine;
+import picocli.CommandLine.Help;
+
+/** The entry point of the command line. */
+public final class Main {
+
+  private Main() {}
+
+  static void main(String[] arguments) {
+    System.exit(run(Terminal.ofProcess(), arguments));
+  }
+
+  /** Runs one command and returns its {@link ExitCode}. */
+  public static int run(Terminal terminal, String... arguments) {
+    return run(
+        terminal, commands(terminal), Path.of(System.getProperty("java.io.tmpdir")), arguments);
+  }
+
+  /** All subcommands, in the order the help shows them. */
+  private static List<CommandGroup> commands(Terminal terminal) {
+    return List.of(
+        new CommandGroup(
+            "This machine",
+            List.of(
+                new DoctorCommand(terminal, List.of(new MachineExamination())),
+                new CompletionCommand(terminal))));
+  }
+
+  static int run(
+      Terminal terminal, List<CommandGroup> groups, Path bugFolder, String... arguments) {
+    RootCommand root = new RootCommand();
+    ErrorReport report = new ErrorReport(terminal, bugFolder);
+    try {
+      CommandLine command = new CommandLine(root);
+      CommandGroup.addTo(command, groups);
+      command
+          .setOut(new PrintWriter(terminal.out(), true, Charset.defaultCharset()))
+          .setErr(new PrintWriter(terminal.err(), true, Charset.defaultCharset()))
+          .setColorScheme(Help.defaultColorScheme(terminal.ansi()))
+          .setUsageHelpWidth(Math.clamp(terminal.width(), 60, 100))
+          .setCaseInsensitiveEnumValuesAllowed(true)
+          .setParameterExceptionHandler((error, _) -> report.usage(error))
+          .setExecutionExceptionHandler(
+              (error, _, _) -> report.thrown(error, root.stacktrace(), List.of(arguments)));
+      return command.execute(arguments);
+    } catch (Throwable error) {
+      // Picocli hands over exceptions only; errors such as a missing native library come here.
+      return report.thrown(error, root.stacktrace(), List.of(arguments));
+    } finally {
+      terminal.out().flush();
+      terminal.err().flush();
+    }
+  }
+}

@@ -1,0 +1,54 @@
+package io.github.recurrentkif.cli;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * The processor as Linux describes it in {@code /proc/cpuinfo}.
+ *
+ * @param model what it calls itself; empty if it does not say
+ * @param features of those our kernels and ONNX Runtime choose code by, the ones it has
+ */
+record Processor(String model, List<String> features) {
+
+  private static final List<String> OF_INTEREST =
+      List.of(
+          "sse2",
+          "avx",
+          "avx2",
+          "fma",
+          "avx512f",
+          "avx512bw",
+          "avx512dq",
+          "avx512vl",
+          "avx512_vnni",
+          "amx_tile",
+          "asimd",
+          "sve",
+          "sve2");
+
+  static Processor parse(String cpuinfo) {
+    String model = "";
+    Set<String> flags = new HashSet<>();
+    for (String line : cpuinfo.lines().toList()) {
+      int colon = line.indexOf(':');
+      if (colon < 0) {
+        continue;
+      }
+      String key = line.substring(0, colon).strip();
+      String value = line.substring(colon + 1).strip();
+      switch (key) {
+        case "model name" -> model = value;
+        // x86 and Arm.
+        case "flags", "Features" -> flags.addAll(Arrays.asList(value.split(" +", -1)));
+        default -> {}
+      }
+    }
+    List<String> features = new ArrayList<>(OF_INTEREST);
+    features.retainAll(flags);
+    return new Processor(model, List.copyOf(features));
+  }
+}
