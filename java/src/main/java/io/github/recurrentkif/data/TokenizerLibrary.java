@@ -30,7 +30,7 @@ final class TokenizerLibrary {
   static {
     setIfAbsent(OFFLINE, "true");
     setIfAbsent(NO_GPU_SEARCH, "true");
-    setIfAbsent(UNPACK_FOLDER, CacheFolder.ofThisUser().resolve("djl").toString());
+    setIfAbsent(UNPACK_FOLDER, CacheFolder.ofThisUser().path().resolve("djl").toString());
   }
 
   private TokenizerLibrary() {}

@@ -2,113 +2,147 @@ package io.github.recurrentkif.memory;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
-import java.net.URL;
-import java.nio.channels.Channels;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.security.DigestOutputStream;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.Map;
+import java.util.Optional;
+import java.util.zip.CRC32;
 
 /**
- * The folder of a user where files are kept that can be made again: native libraries unpacked from
- * jars. Any number of processes may share it.
- *
- * @param folder need not exist yet
+ * Where this user keeps what can be made again: {@code KIF_CACHE} if set, else {@code
+ * $XDG_CACHE_HOME/recurrent-kif}, else {@code ~/.cache/recurrent-kif}.
  */
-public record CacheFolder(Path folder) {
+public record CacheFolder(Path path) {
+
+  /** The environment variable that names the folder itself. */
+  public static final String VARIABLE = "KIF_CACHE";
 
   private static final String NAME = "recurrent-kif";
 
-  /** The folder of the user that runs this process. */
-  public static CacheFolder ofUser() {
+  /** What a file must hold: its length in bytes and the CRC-32 that a jar records of it. */
+  public record Fingerprint(long size, long crc32) {
+
+    public static Fingerprint of(InputStream content) throws IOException {
+      CRC32 crc = new CRC32();
+      long size = 0;
+      byte[] buffer = new byte[1 << 16];
+      for (int n = content.read(buffer); n >= 0; n = content.read(buffer)) {
+        crc.update(buffer, 0, n);
+        size += n;
+      }
+      return new Fingerprint(size, crc.getValue());
+    }
+
+    static Fingerprint of(Path file) throws IOException {
+      try (InputStream content = Files.newInputStream(file)) {
+        return of(content);
+      }
+    }
+
+    @Override
+    public String toString() {
+      return "%d bytes, CRC-32 %08x".formatted(size, crc32);
+    }
+  }
+
+  /** Opens the content anew each time it is asked. */
+  @FunctionalInterface
+  public interface Content {
+    InputStream open() throws IOException;
+  }
+
+  public static CacheFolder ofThisUser() {
     return of(System.getenv(), Path.of(System.getProperty("user.home")));
   }
 
-  /**
-   * {@code KIF_CACHE}, else {@code recurrent-kif} below {@code XDG_CACHE_HOME}, else {@code
-   * .cache/recurrent-kif} below the home folder; variables that are empty count as not set.
-   */
   public static CacheFolder of(Map<String, String> environment, Path home) {
-    String own = environment.getOrDefault("KIF_CACHE", "");
-    if (!own.isEmpty()) {
-      return new CacheFolder(Path.of(own).toAbsolutePath());
-    }
-    String shared = environment.getOrDefault("XDG_CACHE_HOME", "");
-    Path caches = shared.isEmpty() ? home.resolve(".cache") : Path.of(shared);
-    return new CacheFolder(caches.resolve(NAME).toAbsolutePath());
+    return new CacheFolder(
+        variable(environment, VARIABLE)
+            .or(
+                () ->
+                    // A relative folder counts as unset, as the XDG base directory specification
+                    // asks.
+                    variable(environment, "XDG_CACHE_HOME")
+                        .filter(Path::isAbsolute)
+                        .map(folder -> folder.resolve(NAME)))
+            .orElseGet(() -> home.resolve(".cache").resolve(NAME))
+            .toAbsolutePath());
   }
 
-  /** The SHA-256 of what a URL holds, in hexadecimal digits. */
-  public static String contentHash(URL source) throws IOException {
-    try (InputStream content = source.openStream()) {
-      return hash(content);
-    }
+  private static Optional<Path> variable(Map<String, String> environment, String name) {
+    return Optional.ofNullable(environment.get(name)).filter(s -> !s.isBlank()).map(Path::of);
   }
 
   /**
-   * Copies a resource to a file below the cache folder, unless it is there already, whole.
+   * The file of that name below this folder, with exactly the content of that fingerprint: taken as
+   * it is where it already stands whole, written otherwise. Any number of processes may ask at
+   * once; none ever sees half a file.
    *
-   * @param name of the file
-   * @param contentHash the SHA-256 of the content, in hexadecimal digits; the file lies in a folder
-   *     of this name, so that different contents never meet
-   * @throws IOException if the content does not have that hash, or the folder cannot be written
+   * @throws UncheckedIOException if the folder cannot be written, or the content is not what its
+   *     fingerprint says
    */
-  public Path extractOnce(URL source, String name, String contentHash) throws IOException {
-    Path file = folder.resolve(contentHash).resolve(name);
-    if (Files.isRegularFile(file) && contentHash.equals(hashOf(file))) {
-      return file;
-    }
-    Path parent = Files.createDirectories(folder.resolve(contentHash));
-    Path temporary = Files.createTempFile(parent, name, ".tmp");
+  public Path provide(Path name, Fingerprint fingerprint, Content content) {
+    Path file = path.resolve(name);
     try {
-      String found = copy(source, temporary);
-      if (!found.equals(contentHash)) {
-        throw new IOException(
-            source + " should have the SHA-256 " + contentHash + " but has " + found);
+      if (holds(file, fingerprint)) {
+        return file;
       }
-      // Another process may have been faster: then its equal file is replaced by ours.
-      Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-    } finally {
-      Files.deleteIfExists(temporary);
-    }
-    return file;
-  }
-
-  private static String copy(URL source, Path target) throws IOException {
-    MessageDigest digest = sha256();
-    try (InputStream content = source.openStream();
-        FileChannel channel = FileChannel.open(target, StandardOpenOption.WRITE);
-        OutputStream out = new DigestOutputStream(Channels.newOutputStream(channel), digest)) {
-      content.transferTo(out);
-      channel.force(true);
-    }
-    return HexFormat.of().formatHex(digest.digest());
-  }
-
-  private static String hashOf(Path file) throws IOException {
-    try (InputStream content = Files.newInputStream(file)) {
-      return hash(content);
+      Path folder = Files.createDirectories(file.resolveSibling(""));
+      Path partial = Files.createTempFile(folder, "partial-", ".tmp");
+      try {
+        write(content, partial);
+        Fingerprint written = Fingerprint.of(partial);
+        if (!written.equals(fingerprint)) {
+          throw new IOException(
+              "%s: expected %s, wrote %s; is the disk full, or the jar damaged?"
+                  .formatted(file, fingerprint, written));
+        }
+        publish(partial, file, fingerprint);
+      } finally {
+        Files.deleteIfExists(partial);
+      }
+      return file;
+    } catch (IOException e) {
+      throw new UncheckedIOException(
+          "cannot keep %s in the cache folder %s; set %s to a folder that can be written"
+              .formatted(name, path, VARIABLE),
+          e);
     }
   }
 
-  private static String hash(InputStream content) throws IOException {
-    MessageDigest digest = sha256();
-    content.transferTo(new DigestOutputStream(OutputStream.nullOutputStream(), digest));
-    return HexFormat.of().formatHex(digest.digest());
+  private static boolean holds(Path file, Fingerprint fingerprint) throws IOException {
+    return Files.isRegularFile(file)
+        && Files.size(file) == fingerprint.size()
+        && Fingerprint.of(file).equals(fingerprint);
   }
 
-  private static MessageDigest sha256() {
+  private static void write(Content content, Path file) throws IOException {
+    try (InputStream in = content.open();
+        FileChannel out = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      byte[] buffer = new byte[1 << 16];
+      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
+        ByteBuffer chunk = ByteBuffer.wrap(buffer, 0, n);
+        while (chunk.hasRemaining()) {
+          out.write(chunk);
+        }
+      }
+      out.force(true);
+    }
+  }
+
+  private static void publish(Path partial, Path file, Fingerprint fingerprint) throws IOException {
     try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every Java platform has SHA-256", e);
+      Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException e) {
+      // Windows refuses to replace a library that another process has loaded meanwhile.
+      if (!holds(file, fingerprint)) {
+        throw e;
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
 package io.github.recurrentkif.runtime;
 
-import io.github.recurrentkif.runtime.CacheFolder.Fingerprint;
+import io.github.recurrentkif.memory.CacheFolder;
+import io.github.recurrentkif.memory.CacheFolder.Fingerprint;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;

@@ -74,6 +74,24 @@ public record SessionOptions(
     initializers = Collections.unmodifiableSequencedMap(new LinkedHashMap<>(initializers));
   }
 
+  /** These options with memory for more initializers. */
+  public SessionOptions with(Map<String, Tensor> moreInitializers) {
+    LinkedHashMap<String, Tensor> all = new LinkedHashMap<>(initializers);
+    all.putAll(moreInitializers);
+    return new SessionOptions(
+        intraOpThreads,
+        optimization,
+        memoryPattern,
+        cpuArena,
+        prepacking,
+        spinning,
+        configEntries,
+        externalDataFolder,
+        profilePrefix,
+        customOperatorLibraries,
+        all);
+  }
+
   public static SessionOptions defaults() {
     return builder().build();
   }

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.recurrentkif.data.SharedFolder;
+import io.github.recurrentkif.SharedFolder;
 import io.github.recurrentkif.data.Tokenizer;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;

@@ -1,19 +1,16 @@
 package io.github.recurrentkif.continual;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.recurrentkif.SharedFolder;
 import io.github.recurrentkif.continual.QuadraticTrace.Entry;
 import io.github.recurrentkif.continual.QuadraticTrace.Problem;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 
 /**
  * Replays a small float64 trace of the whole method, made with its published importance class and
@@ -62,12 +59,8 @@ class FusionTraceTest {
   }
 
   @Test
-  void followsTheWholeTrace() throws Exception {
-    Path file = sharedFolder().resolve("golden/fusion-trace.json");
-    assumeTrue(
-        Files.isRegularFile(file),
-        "SKIPPED: no " + file + "; set the system property recurrentkif.shared to its folder");
-    JsonNode trace = JsonMapper.builder().build().readTree(file).get("trace");
+  void followsTheWholeTrace() {
+    JsonNode trace = SharedFolder.json("golden/fusion-trace.json").get("trace");
     List<Entry> entries = QuadraticTrace.faithful(Problem.TRACE, 1);
     assertEquals(trace.size(), entries.size());
     for (int i = 0; i < entries.size(); i++) {
@@ -101,20 +94,5 @@ class FusionTraceTest {
 
   private static List<Integer> ones(JsonNode mask) {
     return IntStream.range(0, mask.size()).filter(i -> mask.get(i).asInt() == 1).boxed().toList();
-  }
-
-  /** Beside the repository, unless the system property says otherwise. */
-  private static Path sharedFolder() {
-    String given = System.getProperty("recurrentkif.shared");
-    if (given != null) {
-      return Path.of(given);
-    }
-    Path folder = Path.of(System.getProperty("user.dir", ".")).toAbsolutePath();
-    while (folder.getParent() != null
-        && !(Files.isRegularFile(folder.resolve("pom.xml"))
-            && Files.isDirectory(folder.resolve("java")))) {
-      folder = folder.getParent();
-    }
-    return folder.resolveSibling("shared");
   }
 }

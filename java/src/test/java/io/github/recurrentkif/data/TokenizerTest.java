@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import io.github.recurrentkif.SharedFolder;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
@@ -237,7 +238,7 @@ class TokenizerTest {
   @Test
   void nativeLibraryIsUnpackedIntoTheCacheFolderOfThisUser() throws IOException {
     small("{\"vocab_size\": 6, \"eos_token_id\": 1}", "{}").close();
-    Path expected = CacheFolder.ofThisUser().resolve("djl").resolve("tokenizers");
+    Path expected = CacheFolder.ofThisUser().path().resolve("djl").resolve("tokenizers");
     assertTrue(Files.isDirectory(expected), expected::toString);
   }
 }

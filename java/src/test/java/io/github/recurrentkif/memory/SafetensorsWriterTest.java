@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.recurrentkif.SharedFolder;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -225,7 +226,7 @@ final class SafetensorsWriterTest {
 
   @Test
   void rewritingTheFilesOfThePythonPackageReproducesThem() throws IOException {
-    Path golden = SharedFolder.require("golden");
+    Path golden = SharedFolder.resolve("golden");
     List<Path> files;
     try (Stream<Path> walk = Files.walk(golden)) {
       files = walk.filter(file -> file.toString().endsWith(".safetensors")).sorted().toList();
@@ -245,7 +246,7 @@ final class SafetensorsWriterTest {
   @Test
   void modelFoldersOfTransformersAreRead() throws IOException {
     try (SafetensorsFolder model =
-            SafetensorsFolder.open(SharedFolder.require("golden/hf/llama-gqa-tied"));
+            SafetensorsFolder.open(SharedFolder.resolve("golden/hf/llama-gqa-tied"));
         Arena arena = Arena.ofConfined()) {
       assertEquals(Shape.of(800, 64), model.shape("model.embed_tokens.weight"));
       assertTrue(model.float32("model.embed_tokens.weight", arena).isMapped());

@@ -3,6 +3,7 @@ package io.github.recurrentkif.runtime;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.runtime.RuntimeLibrary.Platform;
 import io.github.recurrentkif.runtime.RuntimeLibrary.Source;
 import java.io.IOException;

@@ -2,6 +2,7 @@ package io.github.recurrentkif.runtime;
 
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.github.recurrentkif.memory.CacheFolder;
 import java.nio.file.Path;
 import java.util.Map;
 import org.junit.jupiter.api.function.Executable;

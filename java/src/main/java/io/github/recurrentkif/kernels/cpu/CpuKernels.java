@@ -3,7 +3,10 @@ package io.github.recurrentkif.kernels.cpu;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.CacheFolder;
+import io.github.recurrentkif.memory.CacheFolder.Fingerprint;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.net.URL;
 import java.nio.file.Path;
 import java.util.List;
@@ -35,10 +38,10 @@ public final class CpuKernels {
 
     /**
      * The system property {@code kif.kernels}, else {@code KIF_KERNELS}: {@code auto}, {@code
-     * native} or {@code reference}; {@code KIF_NATIVE_LIBRARY}; {@link CacheFolder#ofUser}.
+     * native} or {@code reference}; {@code KIF_NATIVE_LIBRARY}; {@link CacheFolder#ofThisUser}.
      */
     public static Settings ofProcess() {
-      return of(System.getenv(), System.getProperty("kif.kernels", ""), CacheFolder.ofUser());
+      return of(System.getenv(), System.getProperty("kif.kernels", ""), CacheFolder.ofThisUser());
     }
 
     static Settings of(Map<String, String> environment, String property, CacheFolder cache) {
@@ -141,11 +144,16 @@ public final class CpuKernels {
               + " platform");
     }
     try {
-      return settings.cache().extractOnce(library, name, CacheFolder.contentHash(library));
-    } catch (IOException e) {
+      Fingerprint content;
+      try (InputStream in = library.openStream()) {
+        content = Fingerprint.of(in);
+      }
+      Path place = Path.of("native", "%08x-%d".formatted(content.crc32(), content.size()), name);
+      return settings.cache().provide(place, content, library::openStream);
+    } catch (IOException | UncheckedIOException e) {
       throw new NativeUnavailableException(
           "the library could not be unpacked to "
-              + settings.cache().folder()
+              + settings.cache().path()
               + " ("
               + e
               + "); KIF_CACHE can name another folder",

@@ -1,4 +1,4 @@
-package io.github.recurrentkif.data;
+package io.github.recurrentkif;
 
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
