@@ -13,13 +13,17 @@ public final class OnnxWriter {
   static final int OPSET = 17;
   private static final int IR_VERSION = 8;
 
+  /**
+   * Where frozen parameters are declared to lie: ONNX Runtime wants the place to exist, and opens
+   * it only for a parameter whose memory it was not handed. A folder cannot be read, so that a
+   * forgotten parameter is an error.
+   */
+  private static final String NOWHERE = ".";
+
   private OnnxWriter() {}
 
-  /**
-   * @param frozenLocation the file that frozen parameters are declared to lie in; the reader
-   *     supplies the memory, but ONNX Runtime wants to see a name
-   */
-  public static byte[] write(Graph graph, String name, String frozenLocation) {
+  /** The model of a graph; frozen parameters are declared without data. */
+  public static byte[] write(Graph graph, String name) {
     Message body = new Message();
     for (Node node : graph.nodes().emitted()) {
       body.message(1, node(node));
@@ -30,7 +34,7 @@ public final class OnnxWriter {
     }
     graph
         .frozenParameters()
-        .forEach((parameter, shape) -> body.message(5, frozen(parameter, shape, frozenLocation)));
+        .forEach((parameter, shape) -> body.message(5, frozen(parameter, shape)));
     graph.inputs().forEach(port -> body.message(11, port(port)));
     graph.outputs().forEach(port -> body.message(12, port(port)));
     return new Message()
@@ -80,9 +84,9 @@ public final class OnnxWriter {
         .data(9, constant.data());
   }
 
-  private static Message frozen(String name, Shape shape, String location) {
+  private static Message frozen(String name, Shape shape) {
     Message message = tensor(name, ElementType.FLOAT32, shape);
-    message.message(13, new Message().text(1, "location").text(2, location));
+    message.message(13, new Message().text(1, "location").text(2, NOWHERE));
     return message.number(14, 1);
   }
 

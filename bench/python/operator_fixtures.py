@@ -1,0 +1,110 @@
+"""Records what PyTorch gives for each differentiable operator: result and gradients in float64.
+
+usage: python operator_fixtures.py > java/src/test/resources/io/github/recurrentkif/graph/operators.json
+The loss is the sum of result * projection, so that every element of a gradient counts.
+"""
+import json
+
+import torch
+
+torch.manual_seed(7)
+torch.set_default_dtype(torch.float64)
+cases = []
+
+
+def random(*shape, scale=1.0):
+    # Values that float32 holds exactly, so that both sides start from the same numbers.
+    return (torch.randn(*shape) * scale).float().double()
+
+
+def case(name, function, parameters, constants=None, indices=None):
+    parameters = {k: v.clone().requires_grad_() for k, v in parameters.items()}
+    constants = constants or {}
+    indices = indices or {}
+    result = function(**parameters, **constants, **indices)
+    projection = random(*result.shape) if result.dim() else torch.tensor(1.0)
+    (result * projection).sum().backward()
+    tensor = lambda t: {"shape": list(t.shape), "values": t.detach().flatten().tolist()}
+    cases.append(
+        {
+            "name": name,
+            "parameters": {k: tensor(v) for k, v in parameters.items()},
+            "constants": {k: tensor(v) for k, v in constants.items()},
+            "indices": {k: tensor(v) for k, v in indices.items()},
+            "projection": tensor(projection),
+            "result": tensor(result),
+            "gradients": {k: tensor(v.grad) for k, v in parameters.items()},
+        }
+    )
+
+
+def attention(q, k, v, bias, mask=None, scale=1.0, batch=2, heads=3):
+    split = lambda x: x.view(batch, -1, heads, x.shape[1] // heads).transpose(1, 2)
+    p = torch.softmax(scale * split(q) @ split(k).transpose(2, 3) + bias, -1)
+    if mask is not None:
+        p = p * mask.view(p.shape)
+    return (p @ split(v)).transpose(1, 2).reshape(q.shape)
+
+
+def rms_norm(x, scale):
+    return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-6) * scale
+
+
+def cross_entropy(logits, labels, weights):
+    return (torch.nn.functional.cross_entropy(logits, labels[:, 0], reduction="none") * weights[:, 0]).sum()
+
+
+case("linear", lambda x, w: x @ w.T, {"x": random(5, 4), "w": random(3, 4)})
+case("linear scaled", lambda x, w: 0.25 * x @ w.T, {"x": random(5, 4), "w": random(3, 4)})
+case(
+    "low rank",
+    lambda base, x, a, b: base + 4 * (x @ a.T) @ b.T,
+    {"base": random(5, 3), "x": random(5, 4), "a": random(2, 4), "b": random(3, 2)},
+)
+case(
+    "embedding",
+    lambda table, ids: table[ids],
+    {"table": random(6, 4)},
+    indices={"ids": torch.tensor([3, 0, 3, 5, 3])},
+)
+case("rms norm", rms_norm, {"x": random(5, 7), "scale": random(7)})
+case("rms norm of small values", rms_norm, {"x": random(3, 7, scale=1e-3), "scale": random(7)})
+case("sum", lambda a, b: a + b, {"a": random(2, 3), "b": random(2, 3)})
+case("product", lambda a, b: a * b, {"a": random(2, 3), "b": random(2, 3)})
+case(
+    "dropout",
+    lambda x, mask: x * mask.view(x.shape),
+    {"x": random(6, 3)},
+    {"mask": torch.tensor([0.0, 1.25]).repeat(9).view(2, 3, 3)},
+)
+case("relu", lambda x: torch.relu(x), {"x": random(4, 5)})
+case("gelu tanh", lambda x: torch.nn.functional.gelu(x, approximate="tanh"), {"x": random(4, 5, scale=2)})
+case("silu", lambda x: torch.nn.functional.silu(x), {"x": random(4, 5, scale=2)})
+case(
+    "relative position bias",
+    lambda table, buckets: table[buckets].permute(2, 0, 1).unsqueeze(0),
+    {"table": random(4, 3)},
+    indices={"buckets": torch.tensor([[0, 1, 3, 3, 2], [1, 0, 1, 3, 3]])},
+)
+hidden = torch.zeros(2, 1, 1, 4)
+hidden[1, 0, 0, 2:] = -torch.finfo(torch.float32).max
+case("batched bias", lambda bias, mask: bias + mask, {"bias": random(1, 3, 5, 4)}, {"mask": torch.zeros(2, 1, 1, 4)})
+qkv = {"q": random(10, 6), "k": random(8, 6), "v": random(8, 6)}
+case("attention", lambda q, k, v, bias: attention(q, k, v, bias), {**qkv, "bias": random(2, 3, 5, 4)})
+case("attention scaled, hidden keys", lambda q, k, v, bias: attention(q, k, v, bias, scale=0.5), qkv, {"bias": hidden})
+case(
+    "attention with dropout",
+    lambda q, k, v, bias, mask: attention(q, k, v, bias, mask),
+    {**qkv, "bias": random(2, 3, 5, 4)},
+    {"mask": torch.tensor([1.25, 0.0, 1.25]).repeat(40).view(6, 5, 4)},
+)
+one = {"q": random(2, 6), "k": random(2, 6), "v": random(2, 6)}
+case("attention over one key", lambda q, k, v, bias: attention(q, k, v, bias), one, {"bias": torch.zeros(2, 1, 1, 1)})
+case(
+    "cross-entropy",
+    cross_entropy,
+    {"logits": random(5, 9, scale=3)},
+    {"weights": torch.tensor([[0.25], [0.0], [0.25], [0.25], [0.25]])},
+    {"labels": torch.tensor([[3], [0], [8], [3], [1]])},
+)
+print("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]")
