@@ -60,8 +60,8 @@ final class T5 {
   /** The batch, with what attention over it needs. */
   private record Encoded(Value rows, Tokens tokens, Value keyMask) {}
 
-  /** Loss, gradients of all trainables, and, if asked for, the logits. */
-  ModelGraph training(boolean withLogits) {
+  /** Loss, gradients of all trainables, and the logits. */
+  ModelGraph training() {
     Value inputIds = ids("input_ids", "source");
     Value mask = ids("attention_mask", "source");
     Value decoderIds = ids("decoder_input_ids", "target");
@@ -76,14 +76,12 @@ final class T5 {
     checkTargets();
     graph.differentiate(total);
     graph.output(total, "loss", ElementType.FLOAT32);
-    if (withLogits) {
-      graph.output(
-          logits,
-          "logits",
-          ElementType.FLOAT32,
-          Dimension.of("target_rows"),
-          Dimension.of(config.vocabularySize()));
-    }
+    graph.output(
+        logits,
+        "logits",
+        ElementType.FLOAT32,
+        Dimension.of("target_rows"),
+        Dimension.of(config.vocabularySize()));
     return new ModelGraph("training_model", graph, dropoutPlaces);
   }
 

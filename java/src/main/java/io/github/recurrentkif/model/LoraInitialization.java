@@ -1,0 +1,36 @@
+package io.github.recurrentkif.model;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+
+import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.ParameterVector;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The weights of a new adapter, as PEFT sets them: B zero, so that the model is unchanged at first,
+ * and A uniform in {@code [-1/sqrt(in), 1/sqrt(in))} (Kaiming with a = sqrt 5).
+ */
+public final class LoraInitialization {
+
+  private LoraInitialization() {}
+
+  /** Overwrites a vector of adapter matrices; the same key gives the same weights. */
+  public static void initialize(ParameterVector weights, RandomKey key) {
+    int index = 0;
+    for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
+      boolean isA = tensor.name().endsWith(".lora_A.weight");
+      double bound = isA ? 1 / Math.sqrt((double) tensor.shape().dimension(1)) : 0;
+      RandomKey tensorKey = key.at(index++);
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment values = arena.allocate(tensor.elements() * JAVA_FLOAT.byteSize(), 4);
+        for (long i = 0; isA && i < tensor.elements(); i++) {
+          double uniform = (double) (tensorKey.at(i).bits() >>> 11) * 0x1p-53;
+          values.setAtIndex(JAVA_FLOAT, i, (float) (bound * (2 * uniform - 1)));
+        }
+        weights.upload(tensor.name(), values);
+      }
+    }
+  }
+}

@@ -1,0 +1,150 @@
+package io.github.recurrentkif.model;
+
+import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.memory.SafetensorsFolder;
+import io.github.recurrentkif.memory.Shape;
+import io.github.recurrentkif.memory.TensorSource;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectMapper;
+
+/**
+ * A model in a Hugging Face folder as it is: {@code config.json} and {@code *.safetensors}. Weights
+ * stay in their files and are mapped; only those that are not float32 are converted into memory,
+ * once.
+ */
+public final class ModelFolder implements AutoCloseable {
+
+  private final Path folder;
+  private final T5Config config;
+  private final SafetensorsFolder files;
+  private final Arena arena = Arena.ofShared();
+  private final Map<String, MemorySegment> float32 = new HashMap<>();
+
+  private ModelFolder(Path folder, T5Config config, SafetensorsFolder files) {
+    this.folder = folder;
+    this.config = config;
+    this.files = files;
+  }
+
+  /**
+   * Opens a folder.
+   *
+   * @throws InputException if it is no model, of an architecture that is not supported, or its
+   *     files are damaged
+   */
+  public static ModelFolder open(Path folder) {
+    T5Config config = readConfig(folder);
+    try {
+      return new ModelFolder(folder, config, SafetensorsFolder.open(folder));
+    } catch (IOException e) {
+      throw new InputException(String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  private static T5Config readConfig(Path folder) {
+    Path file = folder.resolve("config.json");
+    if (!Files.isRegularFile(file)) {
+      throw new InputException(
+          folder
+              + ": not a model: there is no config.json in it (expected a Hugging Face folder with"
+              + " config.json, *.safetensors and tokenizer.json)");
+    }
+    try {
+      JsonNode json = new ObjectMapper().readTree(file.toFile());
+      ConfigReader reader = new ConfigReader(json, file);
+      String type = reader.text("model_type", "none");
+      if (!type.equals("t5")) {
+        throw reader.unsupported("model_type", '"' + type + '"', "a model of type \"t5\"");
+      }
+      return T5Config.parse(json, file);
+    } catch (JacksonException e) {
+      throw new InputException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
+    }
+  }
+
+  public Path folder() {
+    return folder;
+  }
+
+  public T5Config config() {
+    return config;
+  }
+
+  /** Where the weights come from. */
+  public TensorSource files() {
+    return files;
+  }
+
+  /**
+   * A weight as float32, row-major: a slice of the mapped file, or a converted copy that lives as
+   * long as this object.
+   *
+   * @throws InputException if the files have no such tensor or it has another shape
+   */
+  public synchronized MemorySegment weight(String name, Shape expected) {
+    return float32.computeIfAbsent(
+        name,
+        wanted -> {
+          String stored = storedName(wanted);
+          Shape found = files.shape(stored);
+          if (!found.equals(expected)) {
+            throw new InputException(
+                folder
+                    + ": tensor '"
+                    + stored
+                    + "' has shape "
+                    + found
+                    + ", but config.json asks for "
+                    + expected);
+          }
+          return files.float32(stored, arena);
+        });
+  }
+
+  /** Some checkpoints store the shared embedding under the name of one of its users. */
+  private String storedName(String name) {
+    if (files.contains(name)) {
+      return name;
+    }
+    if (name.equals("shared.weight")) {
+      for (String alias :
+          new String[] {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}) {
+        if (files.contains(alias)) {
+          return alias;
+        }
+      }
+    }
+    throw new InputException(
+        folder
+            + ": tensor '"
+            + name
+            + "' is missing from the safetensors files; is the checkpoint"
+            + " complete, and does config.json belong to it?");
+  }
+
+  /**
+   * Copies the model's own weights into a vector whose layout names them: the start of full
+   * training.
+   */
+  public void load(ParameterVector weights) {
+    weights
+        .layout()
+        .tensors()
+        .forEach(tensor -> weights.upload(tensor.name(), weight(tensor.name(), tensor.shape())));
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+    files.close();
+  }
+}

@@ -1,0 +1,209 @@
+package io.github.recurrentkif.model;
+
+import io.github.recurrentkif.graph.OnnxWriter;
+import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.Shape;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectMapper;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * The graphs of one model with one choice of trainable parameters, as files: {@code
+ * training_model.onnx} (loss and gradients), {@code encoder.onnx} and {@code decoder_step.onnx}
+ * (greedy decoding), and {@code artifacts.json}, which says what the graphs read and write. The
+ * folder is named by a hash of everything that went in.
+ */
+public record TrainingArtifacts(
+    Path folder,
+    ParameterLayout layout,
+    List<DropoutPlace> dropoutPlaces,
+    GraphFile training,
+    GraphFile encoder,
+    GraphFile decoderStep) {
+
+  /** An ONNX model, and the frozen parameters that a session of it must be given. */
+  public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
+
+  /** Changes when a graph changes for the same configuration. */
+  private static final int VERSION = 1;
+
+  private static final String DESCRIPTION = "artifacts.json";
+
+  /** Takes the artifacts from the cache, or writes them there first. */
+  public static TrainingArtifacts prepare(T5Config config, Trainables trainables, Path cache) {
+    Path folder = cache.resolve("artifacts").resolve(key(config, trainables));
+    try {
+      if (!Files.isRegularFile(folder.resolve(DESCRIPTION))) {
+        write(config, trainables, folder);
+      }
+      return read(folder);
+    } catch (IOException e) {
+      throw new InputException(
+          folder
+              + ": the training artifacts cannot be written: "
+              + e.getMessage()
+              + "; KIF_CACHE names another folder to use",
+          e);
+    }
+  }
+
+  private static String key(T5Config config, Trainables trainables) {
+    String everything = VERSION + " " + config + " " + trainables;
+    try {
+      byte[] hash =
+          MessageDigest.getInstance("SHA-256").digest(everything.getBytes(StandardCharsets.UTF_8));
+      return "t5-" + HexFormat.of().formatHex(hash, 0, 10);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java runtime has SHA-256", e);
+    }
+  }
+
+  private static void write(T5Config config, Trainables trainables, Path folder)
+      throws IOException {
+    Files.createDirectories(folder.getParent());
+    Path temporary = Files.createTempDirectory(folder.getParent(), "unfinished-");
+    ModelGraph training = new T5(config, trainables, true).training();
+    List<ModelGraph> graphs =
+        List.of(
+            training,
+            new T5(config, trainables, false).encoderStep(),
+            new T5(config, trainables, false).decoderStep());
+    for (ModelGraph graph : graphs) {
+      Files.write(temporary.resolve(graph.name() + ".onnx"), onnx(graph));
+    }
+    Files.write(
+        temporary.resolve(DESCRIPTION),
+        JsonMapper.builder()
+            .enable(SerializationFeature.INDENT_OUTPUT)
+            .build()
+            .writeValueAsBytes(describe(graphs, config, trainables)));
+    try {
+      Files.move(temporary, folder, StandardCopyOption.ATOMIC_MOVE);
+    } catch (FileAlreadyExistsException | java.nio.file.DirectoryNotEmptyException e) {
+      // Another process was faster; what it wrote is the same.
+      deleteFolder(temporary);
+    }
+  }
+
+  private static void deleteFolder(Path folder) throws IOException {
+    try (var files = Files.list(folder)) {
+      for (Path file : files.toList()) {
+        Files.delete(file);
+      }
+    }
+    Files.delete(folder);
+  }
+
+  /** The graph as an ONNX model whose frozen parameters the session's owner supplies. */
+  static byte[] onnx(ModelGraph graph) {
+    return OnnxWriter.write(graph.graph(), graph.name());
+  }
+
+  private static Map<String, Object> describe(
+      List<ModelGraph> graphs, T5Config config, Trainables trainables) {
+    ModelGraph training = graphs.getFirst();
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("version", VERSION);
+    json.put("model", config.toString());
+    json.put("trainables", trainables.toString());
+    List<Object> tensors = new ArrayList<>();
+    for (ParameterLayout.Tensor tensor :
+        ParameterLayout.of(training.graph().trainableParameters()).tensors()) {
+      Map<String, Object> entry = new LinkedHashMap<>();
+      entry.put("name", tensor.name());
+      entry.put("shape", tensor.shape().dimensions());
+      entry.put("offset", tensor.offset());
+      tensors.add(entry);
+    }
+    json.put("trainable", tensors);
+    Map<String, Object> frozen = new LinkedHashMap<>();
+    for (ModelGraph graph : graphs) {
+      List<Object> names = new ArrayList<>();
+      graph
+          .graph()
+          .frozenParameters()
+          .forEach((name, shape) -> names.add(Map.of("name", name, "shape", shape.dimensions())));
+      frozen.put(graph.name(), names);
+    }
+    json.put("frozen", frozen);
+    List<Object> places = new ArrayList<>();
+    for (DropoutPlace place : training.dropoutPlaces()) {
+      Map<String, Object> entry = new LinkedHashMap<>();
+      entry.put("input", place.input());
+      entry.put("probability", place.probability());
+      switch (place.extent()) {
+        case DropoutPlace.Rows rows -> {
+          entry.put("side", rows.side());
+          entry.put("width", rows.width());
+        }
+        case DropoutPlace.Pairs pairs -> {
+          entry.put("heads", pairs.heads());
+          entry.put("queries", pairs.queries());
+          entry.put("keys", pairs.keys());
+        }
+      }
+      places.add(entry);
+    }
+    json.put("dropout", places);
+    return json;
+  }
+
+  private static TrainingArtifacts read(Path folder) {
+    JsonNode json = new ObjectMapper().readTree(folder.resolve(DESCRIPTION).toFile());
+    List<DropoutPlace> places = new ArrayList<>();
+    for (JsonNode place : json.get("dropout")) {
+      DropoutPlace.Extent extent =
+          place.has("side")
+              ? new DropoutPlace.Rows(side(place, "side"), place.get("width").intValue())
+              : new DropoutPlace.Pairs(
+                  place.get("heads").intValue(), side(place, "queries"), side(place, "keys"));
+      places.add(
+          new DropoutPlace(
+              places.size(),
+              place.get("input").stringValue(),
+              place.get("probability").doubleValue(),
+              extent));
+    }
+    return new TrainingArtifacts(
+        folder,
+        ParameterLayout.of(shapes(json.get("trainable"))),
+        places,
+        graphFile(json, folder, "training_model"),
+        graphFile(json, folder, "encoder"),
+        graphFile(json, folder, "decoder_step"));
+  }
+
+  private static GraphFile graphFile(JsonNode json, Path folder, String name) {
+    return new GraphFile(folder.resolve(name + ".onnx"), shapes(json.get("frozen").get(name)));
+  }
+
+  private static DropoutPlace.Side side(JsonNode place, String key) {
+    return DropoutPlace.Side.valueOf(place.get(key).stringValue());
+  }
+
+  private static SequencedMap<String, Shape> shapes(JsonNode tensors) {
+    SequencedMap<String, Shape> shapes = new LinkedHashMap<>();
+    for (JsonNode tensor : tensors) {
+      List<Long> dimensions = new ArrayList<>();
+      tensor.get("shape").forEach(dimension -> dimensions.add(dimension.longValue()));
+      shapes.put(tensor.get("name").stringValue(), new Shape(dimensions));
+    }
+    return shapes;
+  }
+}
