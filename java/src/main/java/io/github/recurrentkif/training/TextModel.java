@@ -1,0 +1,94 @@
+package io.github.recurrentkif.training;
+
+import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.TrainingArtifacts;
+import io.github.recurrentkif.runtime.OnnxRuntime;
+import io.github.recurrentkif.runtime.Session;
+import io.github.recurrentkif.runtime.SessionOptions;
+import io.github.recurrentkif.runtime.Tensor;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A model that can be trained and asked: the trainable weights, and sessions of its graphs over
+ * them and over the mapped weights of the backbone. Sessions open when they are first needed.
+ */
+public final class TextModel implements AutoCloseable {
+
+  private final ModelFolder model;
+  private final TrainingArtifacts artifacts;
+  private final OnnxRuntime runtime;
+  private final SessionOptions options;
+  private final Kernels kernels;
+  private final ParameterVector weights;
+  private @Nullable TextObjective objective;
+  private @Nullable GreedyDecoder decoder;
+
+  /**
+   * The model, artifacts, runtime and kernels belong to the caller and must outlive this object.
+   */
+  public TextModel(
+      ModelFolder model,
+      TrainingArtifacts artifacts,
+      OnnxRuntime runtime,
+      SessionOptions options,
+      Kernels kernels) {
+    this.model = model;
+    this.artifacts = artifacts;
+    this.runtime = runtime;
+    this.options = options;
+    this.kernels = kernels;
+    this.weights = new ParameterVector(artifacts.layout(), kernels.device());
+  }
+
+  /** What is trained; zeros at first. */
+  public ParameterVector weights() {
+    return weights;
+  }
+
+  public TextObjective objective() {
+    if (objective == null) {
+      objective =
+          new TextObjective(
+              model.config(),
+              open(artifacts.training()),
+              artifacts.dropoutPlaces(),
+              weights,
+              kernels);
+    }
+    return objective;
+  }
+
+  public GreedyDecoder decoder() {
+    if (decoder == null) {
+      decoder =
+          new GreedyDecoder(
+              model.config(), open(artifacts.encoder()), open(artifacts.decoderStep()), weights);
+    }
+    return decoder;
+  }
+
+  private Session open(TrainingArtifacts.GraphFile graph) {
+    Map<String, Tensor> frozen = new LinkedHashMap<>();
+    graph
+        .frozen()
+        .forEach(
+            (name, shape) ->
+                frozen.put(name, Tensor.float32(model.weight(name, shape), shape.toArray())));
+    return runtime.session(graph.file(), options.with(frozen));
+  }
+
+  @Override
+  public void close() {
+    if (objective != null) {
+      objective.close();
+    }
+    if (decoder != null) {
+      decoder.close();
+    }
+    weights.close();
+  }
+}

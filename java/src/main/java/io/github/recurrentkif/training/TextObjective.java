@@ -1,0 +1,172 @@
+package io.github.recurrentkif.training;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+
+import io.github.recurrentkif.data.Batch;
+import io.github.recurrentkif.graph.Graph;
+import io.github.recurrentkif.kernels.DropoutMask;
+import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.model.DropoutPlace;
+import io.github.recurrentkif.model.T5Config;
+import io.github.recurrentkif.runtime.Binding;
+import io.github.recurrentkif.runtime.Session;
+import io.github.recurrentkif.runtime.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The mean token cross-entropy of a T5 and its gradient, by ONNX Runtime: weights are read and
+ * gradients written where they lie in their vectors.
+ */
+public final class TextObjective implements Objective<Batch> {
+
+  private final T5Config config;
+  private final Kernels kernels;
+  private final ParameterVector weights;
+  private final List<DropoutPlace> dropoutPlaces;
+  private final Session session;
+  private final Binding binding;
+  private final Scratch scratch = new Scratch();
+  private final MemorySegment loss;
+  private @Nullable ParameterVector boundGradient;
+
+  /**
+   * @param weights what the training graph reads; the caller changes them between calls
+   * @param session of a training graph, its frozen weights handed in
+   */
+  public TextObjective(
+      T5Config config,
+      Session session,
+      List<DropoutPlace> dropoutPlaces,
+      ParameterVector weights,
+      Kernels kernels) {
+    this.config = config;
+    this.kernels = kernels;
+    this.weights = weights;
+    this.dropoutPlaces = List.copyOf(dropoutPlaces);
+    this.session = session;
+    this.binding = session.binding();
+    this.loss = scratch.buffer("loss", JAVA_FLOAT.byteSize());
+    bindWeights(binding, weights, session);
+    binding.bindOutput("loss", Tensor.float32(loss));
+  }
+
+  static void bindWeights(Binding binding, ParameterVector weights, Session session) {
+    for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
+      if (session.inputs().containsKey(tensor.name())) {
+        binding.bindInput(
+            tensor.name(), Tensor.float32(weights.slice(tensor), tensor.shape().toArray()));
+      }
+    }
+  }
+
+  @Override
+  public double gradient(Batch batch, RandomKey randomness, ParameterVector gradient) {
+    if (!gradient.layout().equals(weights.layout())) {
+      throw new IllegalArgumentException("the gradient has another layout than the weights");
+    }
+    if (gradient != boundGradient) {
+      for (ParameterLayout.Tensor tensor : gradient.layout().tensors()) {
+        binding.bindOutput(
+            Graph.gradientName(tensor.name()),
+            Tensor.float32(gradient.slice(tensor), tensor.shape().toArray()));
+      }
+      boundGradient = gradient;
+    }
+    bindBatch(binding, batch);
+    bindDropout(binding, batch, randomness);
+    binding.run();
+    return loss.get(JAVA_FLOAT, 0);
+  }
+
+  /**
+   * The logits of every target position, [rows*targetLength, vocabulary], in memory of the arena; a
+   * model without dropout only.
+   */
+  public MemorySegment logits(Batch batch, Arena arena) {
+    if (!dropoutPlaces.isEmpty()) {
+      throw new IllegalStateException(
+          "the training graph drops at random; its logits mean nothing");
+    }
+    long rows = batch.labels().length;
+    MemorySegment logits = arena.allocate(rows * config.vocabularySize() * Float.BYTES, 64);
+    try (Binding once = session.binding()) {
+      bindWeights(once, weights, session);
+      bindBatch(once, batch);
+      once.bindOutput("logits", Tensor.float32(logits, rows, config.vocabularySize()));
+      once.run();
+    }
+    return logits;
+  }
+
+  private void bindBatch(Binding target, Batch batch) {
+    int rows = batch.rows();
+    int count = batch.labels().length;
+    long[] decoderIds = new long[count];
+    long[] labels = new long[count];
+    float[] tokenWeights = new float[count];
+    float weight = 1f / batch.labelledTokens();
+    for (int i = 0; i < count; i++) {
+      boolean first = i % batch.targetLength() == 0;
+      long previous = first ? config.decoderStartToken() : batch.labels()[i - 1];
+      decoderIds[i] = previous == Batch.IGNORED ? config.padToken() : previous;
+      boolean counts = batch.labels()[i] != Batch.IGNORED;
+      labels[i] = counts ? batch.labels()[i] : 0;
+      tokenWeights[i] = counts ? weight : 0;
+    }
+    bindLongs(target, "input_ids", batch.inputIds(), rows, batch.sourceLength());
+    bindLongs(target, "attention_mask", batch.attentionMask(), rows, batch.sourceLength());
+    bindLongs(target, "decoder_input_ids", decoderIds, rows, batch.targetLength());
+    bindLongs(target, "labels", labels, count, 1);
+    target.bindInput(
+        "token_weights", Tensor.float32(scratch.floats("token_weights", tokenWeights), count, 1));
+  }
+
+  private void bindLongs(Binding target, String name, long[] values, long... shape) {
+    target.bindInput(name, Tensor.int64(scratch.longs(name, values), shape));
+  }
+
+  private void bindDropout(Binding target, Batch batch, RandomKey randomness) {
+    for (DropoutPlace place : dropoutPlaces) {
+      long planes;
+      long rows;
+      long columns;
+      switch (place.extent()) {
+        case DropoutPlace.Rows extent -> {
+          planes = batch.rows();
+          rows = length(batch, extent.side());
+          columns = extent.width();
+        }
+        case DropoutPlace.Pairs extent -> {
+          planes = (long) batch.rows() * extent.heads();
+          rows = length(batch, extent.queries());
+          columns = length(batch, extent.keys());
+        }
+      }
+      MemorySegment mask = scratch.buffer(place.input(), planes * rows * columns * Float.BYTES);
+      kernels.dropoutMask(
+          mask,
+          planes,
+          rows,
+          columns,
+          new DropoutMask(randomness, place.index(), place.probability()));
+      target.bindInput(place.input(), Tensor.float32(mask, planes, rows, columns));
+    }
+  }
+
+  private static long length(Batch batch, DropoutPlace.Side side) {
+    return side == DropoutPlace.Side.SOURCE ? batch.sourceLength() : batch.targetLength();
+  }
+
+  @Override
+  public void close() {
+    binding.close();
+    session.close();
+    scratch.close();
+  }
+}
