@@ -1,0 +1,69 @@
+package io.github.recurrentkif.experiment;
+
+import io.github.recurrentkif.continual.ExactMatch;
+import io.github.recurrentkif.data.Sample;
+import io.github.recurrentkif.data.Tokenizer;
+import io.github.recurrentkif.training.GreedyDecoder;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
+import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
+
+/** Asks a model for its answers, by greedy decoding in batches of like length. */
+public final class Evaluation {
+
+  private final Tokenizer tokenizer;
+  private final GreedyDecoder decoder;
+  private final int batchSize;
+  private final int maximumNewTokens;
+
+  public Evaluation(
+      Tokenizer tokenizer, GreedyDecoder decoder, int batchSize, int maximumNewTokens) {
+    this.tokenizer = tokenizer;
+    this.decoder = decoder;
+    this.batchSize = batchSize;
+    this.maximumNewTokens = maximumNewTokens;
+  }
+
+  /**
+   * The answers to the samples, in their order. Prompts are not cut, as in the reference.
+   *
+   * @param progress told how many are answered
+   * @throws CancellationException if {@code stop} says so between two batches
+   */
+  public List<String> answers(List<Sample> samples, IntConsumer progress, BooleanSupplier stop) {
+    List<long[]> sources =
+        samples.stream()
+            .map(sample -> tokenizer.encode(sample.source(), Integer.MAX_VALUE))
+            .toList();
+    int[] byLength =
+        IntStream.range(0, samples.size())
+            .boxed()
+            .sorted(Comparator.comparingInt(i -> sources.get(i).length))
+            .mapToInt(Integer::intValue)
+            .toArray();
+    String[] answers = new String[samples.size()];
+    for (int from = 0; from < byLength.length; from += batchSize) {
+      if (stop.getAsBoolean()) {
+        throw new CancellationException("stopped while evaluating");
+      }
+      int[] batch = Arrays.copyOfRange(byLength, from, Math.min(from + batchSize, byLength.length));
+      List<long[]> decoded =
+          decoder.decode(Arrays.stream(batch).mapToObj(sources::get).toList(), maximumNewTokens);
+      for (int i = 0; i < batch.length; i++) {
+        answers[batch[i]] = tokenizer.decode(decoded.get(i), true).strip();
+      }
+      progress.accept(from + batch.length);
+    }
+    return new ArrayList<>(Arrays.asList(answers));
+  }
+
+  /** The share of answers that match their targets exactly, in [0, 1]. */
+  public static double accuracy(List<Sample> samples, List<String> answers) {
+    return ExactMatch.accuracy(answers, samples.stream().map(Sample::target).toList());
+  }
+}

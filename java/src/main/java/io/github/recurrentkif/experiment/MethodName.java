@@ -1,0 +1,78 @@
+package io.github.recurrentkif.experiment;
+
+import io.github.recurrentkif.continual.ContinualMethod;
+import io.github.recurrentkif.continual.LoraReplay;
+import io.github.recurrentkif.continual.RecurrentKif;
+import io.github.recurrentkif.continual.RecurrentKifSettings;
+import io.github.recurrentkif.continual.SequentialLora;
+import io.github.recurrentkif.kernels.ImportanceRule;
+import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.memory.ParameterLayout;
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+/** The methods that a run can be told to use, by the names a user types. */
+public enum MethodName {
+  RECURRENT_KIF,
+  SEQUENTIAL_LORA,
+  LORA_REPLAY;
+
+  /** As typed: {@code recurrent-kif}. */
+  public String text() {
+    return name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  /**
+   * @throws InputException if there is no such method; lists those there are
+   */
+  public static MethodName parse(String text) {
+    return Arrays.stream(values())
+        .filter(method -> method.text().equals(text))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new InputException(
+                    "unknown method '"
+                        + text
+                        + "'; there are "
+                        + Arrays.stream(values())
+                            .map(MethodName::text)
+                            .collect(Collectors.joining(", "))));
+  }
+
+  /** Makes the method for weights of this layout. */
+  <B> ContinualMethod<B> create(Settings settings, ParameterLayout layout, Kernels kernels) {
+    return switch (this) {
+      case RECURRENT_KIF -> new RecurrentKif<>(recurrentKif(settings), layout, kernels);
+      case SEQUENTIAL_LORA -> new SequentialLora<>();
+      case LORA_REPLAY -> new LoraReplay<>();
+    };
+  }
+
+  private static RecurrentKifSettings recurrentKif(Settings settings) {
+    RecurrentKifSettings preset =
+        switch (settings.get(Settings.MODE)) {
+          case REFERENCE -> RecurrentKifSettings.reference();
+          case PAPER -> RecurrentKifSettings.paper();
+        };
+    ImportanceRule rule =
+        new ImportanceRule(
+            preset.innerRule().formula(),
+            settings.isChosen(Settings.SENSITIVITY_DECAY)
+                ? settings.get(Settings.SENSITIVITY_DECAY)
+                : preset.innerRule().beta1(),
+            settings.isChosen(Settings.UNCERTAINTY_DECAY)
+                ? settings.get(Settings.UNCERTAINTY_DECAY)
+                : preset.innerRule().beta2());
+    return new RecurrentKifSettings(
+        settings.get(Settings.CYCLE_LENGTH),
+        settings.get(Settings.OUTER_STEPS),
+        settings.get(Settings.QUANTILE),
+        rule,
+        rule,
+        preset.merge(),
+        preset.outerLoop());
+  }
+}

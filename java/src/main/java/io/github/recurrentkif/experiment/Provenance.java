@@ -1,0 +1,111 @@
+package io.github.recurrentkif.experiment;
+
+import io.github.recurrentkif.data.Task;
+import io.github.recurrentkif.memory.InputException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+import java.util.stream.Stream;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectMapper;
+
+/**
+ * What a run was made with: versions, machine, and hashes of everything it read.
+ *
+ * @param inputs SHA-256 of the files of model and data; of large weight files the beginning and the
+ *     length
+ * @param environment versions and machine
+ */
+record Provenance(SequencedMap<String, String> inputs, SequencedMap<String, String> environment) {
+
+  /** Of weight files; the header with all names and shapes, and the first weights. */
+  private static final long HASHED_BYTES = 64L << 20;
+
+  static Provenance of(RunConfiguration configuration, List<Task> tasks, Backend backend) {
+    SequencedMap<String, String> inputs = new LinkedHashMap<>();
+    try (Stream<Path> files = Files.list(configuration.model())) {
+      files
+          .filter(Files::isRegularFile)
+          .filter(Provenance::belongsToModel)
+          .sorted()
+          .forEach(file -> inputs.put("model/" + file.getFileName(), hash(file)));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    for (Task task : tasks) {
+      inputs.put("data/" + task.name() + "/train", hash(task.trainFile()));
+      inputs.put("data/" + task.name() + "/evaluation", hash(task.evaluationFile()));
+    }
+    SequencedMap<String, String> environment = new LinkedHashMap<>();
+    environment.put("java", Runtime.version().toString());
+    environment.put(
+        "machine",
+        System.getProperty("os.name")
+            + " "
+            + System.getProperty("os.arch")
+            + ", "
+            + Runtime.getRuntime().availableProcessors()
+            + " cores");
+    environment.put("onnx_runtime", backend.runtime().version());
+    environment.put("kernels", backend.kernels().description());
+    return new Provenance(inputs, environment);
+  }
+
+  private static boolean belongsToModel(Path file) {
+    String name = file.getFileName().toString();
+    return name.endsWith(".safetensors")
+        || name.equals("config.json")
+        || name.equals("tokenizer.json")
+        || name.equals("tokenizer_config.json");
+  }
+
+  private static String hash(Path file) {
+    try (FileChannel channel = FileChannel.open(file)) {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      ByteBuffer buffer = ByteBuffer.allocate(1 << 20);
+      while (channel.position() < HASHED_BYTES && channel.read(buffer) >= 0) {
+        digest.update(buffer.flip());
+        buffer.clear();
+      }
+      return HexFormat.of().formatHex(digest.digest()) + " " + channel.size() + " bytes";
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java runtime has SHA-256", e);
+    }
+  }
+
+  Map<String, Object> toJson() {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("inputs", inputs);
+    json.put("environment", environment);
+    return json;
+  }
+
+  /**
+   * @throws InputException if a file is not what it was when the run began
+   */
+  void requireSameInputs(Path recordedFile) {
+    JsonNode recorded = new ObjectMapper().readTree(recordedFile.toFile()).path("inputs");
+    inputs.forEach(
+        (name, hash) -> {
+          if (!recorded.path(name).asString("").equals(hash)) {
+            throw new InputException(
+                name
+                    + ": is not what it was when the run began ("
+                    + recordedFile
+                    + " has its hash); put the old file back, or begin a new run");
+          }
+        });
+  }
+}

@@ -1,0 +1,238 @@
+package io.github.recurrentkif.experiment;
+
+import io.github.recurrentkif.memory.AtomicFile;
+import io.github.recurrentkif.memory.InputException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectMapper;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * The folder of one run, held by one process at a time.
+ *
+ * <pre>
+ * configuration.json    everything that was asked for, defaults included
+ * provenance.json       versions, hashes of model and data, machine, kernels
+ * events.jsonl          every update, fusion and evaluation, one JSON object a line
+ * checkpoint.safetensors  the newest state to go on from
+ * adapters/01-TASK/     the adapter after each task, as PEFT writes it
+ * predictions/01-TASK/  what was answered after that task, TASK.jsonl for every task seen
+ * result.json           accuracy matrix and measures, once the run is complete
+ * </pre>
+ */
+public final class RunFolder implements AutoCloseable {
+
+  /** Changes when a folder of an older version could no longer be resumed. */
+  static final int VERSION = 1;
+
+  private static final String CONFIGURATION = "configuration.json";
+  private static final String RESULT = "result.json";
+
+  private static final JsonMapper JSON =
+      JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
+
+  private final Path folder;
+  private final FileChannel channel;
+  private final FileLock lock;
+
+  private RunFolder(Path folder, FileChannel channel, FileLock lock) {
+    this.folder = folder;
+    this.channel = channel;
+    this.lock = lock;
+  }
+
+  /**
+   * Makes a new run folder.
+   *
+   * @throws InputException if the folder already holds a run, something else, or cannot be made
+   */
+  public static RunFolder create(Path folder) {
+    if (Files.exists(folder.resolve(CONFIGURATION))) {
+      throw new InputException(
+          folder
+              + ": already holds a run; go on with it by 'kif resume "
+              + folder
+              + "', or name another folder");
+    }
+    try {
+      if (Files.isDirectory(folder)) {
+        try (var files = Files.list(folder)) {
+          // A lock alone is what is left of a run that was killed before it wrote anything.
+          if (files.anyMatch(file -> !file.getFileName().toString().equals("run.lock"))) {
+            throw new InputException(
+                folder + ": is not empty and holds no run; name a new folder for the run");
+          }
+        }
+      }
+      Files.createDirectories(folder);
+      return locked(folder);
+    } catch (IOException e) {
+      throw new InputException(folder + ": the run folder cannot be made: " + message(e), e);
+    }
+  }
+
+  /**
+   * Opens the folder of a run that was begun before.
+   *
+   * @throws InputException if it holds no run, one of another version, or one that another process
+   *     works on
+   */
+  public static RunFolder open(Path folder) {
+    if (!Files.isRegularFile(folder.resolve(CONFIGURATION))) {
+      throw new InputException(
+          folder
+              + ": holds no run: there is no "
+              + CONFIGURATION
+              + " in it; 'kif train --output "
+              + folder
+              + "' begins one");
+    }
+    try {
+      RunFolder run = locked(folder);
+      int version = run.configuration().path("version").asInt(0);
+      if (version != VERSION) {
+        run.close();
+        throw new InputException(
+            folder
+                + ": the run was written in version "
+                + version
+                + " of the folder, this program"
+                + " reads version "
+                + VERSION
+                + "; resume it with the program that began it");
+      }
+      return run;
+    } catch (IOException e) {
+      throw new InputException(folder + ": the run folder cannot be opened: " + message(e), e);
+    }
+  }
+
+  private static RunFolder locked(Path folder) throws IOException {
+    FileChannel channel =
+        FileChannel.open(
+            folder.resolve("run.lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    try {
+      FileLock lock = channel.tryLock();
+      if (lock != null) {
+        return new RunFolder(folder, channel, lock);
+      }
+    } catch (OverlappingFileLockException e) {
+      // Held by this very process: as good as by another.
+    }
+    channel.close();
+    throw new InputException(
+        folder + ": another process works on this run; wait for it or stop it first");
+  }
+
+  public Path path() {
+    return folder;
+  }
+
+  Path resolve(String name) {
+    return folder.resolve(name);
+  }
+
+  Path events() {
+    return folder.resolve("events.jsonl");
+  }
+
+  Path checkpoint() {
+    return folder.resolve("checkpoint.safetensors");
+  }
+
+  /** {@code adapters/01-dbpedia}: tasks are counted from 1. */
+  Path adapter(int task, String name) {
+    return folder.resolve("adapters").resolve(numbered(task, name));
+  }
+
+  Path predictions(int afterTask, String after, String task) {
+    return folder
+        .resolve("predictions")
+        .resolve(numbered(afterTask, after))
+        .resolve(task + ".jsonl");
+  }
+
+  private static String numbered(int task, String name) {
+    return "%02d-%s".formatted(task + 1, name);
+  }
+
+  boolean isComplete() {
+    return Files.isRegularFile(folder.resolve(RESULT));
+  }
+
+  JsonNode configuration() {
+    return read(CONFIGURATION);
+  }
+
+  void writeConfiguration(Object json) {
+    write(CONFIGURATION, json);
+  }
+
+  void writeProvenance(Object json) {
+    write("provenance.json", json);
+  }
+
+  void writeResult(Object json) {
+    write(RESULT, json);
+  }
+
+  public JsonNode result() {
+    return read(RESULT);
+  }
+
+  private JsonNode read(String name) {
+    Path file = folder.resolve(name);
+    try {
+      return new ObjectMapper().readTree(file.toFile());
+    } catch (JacksonException e) {
+      throw new InputException(file + ": cannot be read: " + e.getOriginalMessage(), e);
+    }
+  }
+
+  private void write(String name, Object json) {
+    writeAtomically(folder.resolve(name), JSON.writeValueAsBytes(json));
+  }
+
+  /** Writes a file that is there whole, or as it was before; makes its folder. */
+  static void writeAtomically(Path file, byte[] bytes) {
+    try {
+      Files.createDirectories(file.toAbsolutePath().getParent());
+      AtomicFile.write(
+          file,
+          channel -> {
+            ByteBuffer buffer = ByteBuffer.wrap(bytes);
+            while (buffer.hasRemaining()) {
+              channel.write(buffer);
+            }
+          });
+    } catch (IOException e) {
+      throw new InputException(file + ": cannot be written: " + message(e), e);
+    }
+  }
+
+  /** Some I/O exceptions say nothing but a file's name. */
+  static String message(IOException e) {
+    return e.getClass() == IOException.class && e.getMessage() != null
+        ? e.getMessage()
+        : e.getClass().getSimpleName() + " " + e.getMessage();
+  }
+
+  @Override
+  public void close() {
+    try {
+      lock.release();
+      channel.close();
+    } catch (IOException e) {
+      // The process lets go of the lock at the latest when it ends.
+    }
+  }
+}

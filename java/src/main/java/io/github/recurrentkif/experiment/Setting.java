@@ -1,0 +1,132 @@
+package io.github.recurrentkif.experiment;
+
+import io.github.recurrentkif.memory.InputException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.SequencedSet;
+import java.util.function.Function;
+
+/**
+ * One setting of a run: its name, what it may be, and what it is when nothing is said.
+ *
+ * @param name as typed: {@code learning-rate}
+ * @param expected in words, for messages: "a whole number of at least 1"
+ * @param description one line, with the unit
+ * @param parse from the text a user typed; throws {@link IllegalArgumentException} if it is not as
+ *     expected
+ */
+public record Setting<T>(
+    String name, T defaultValue, String expected, String description, Function<String, T> parse) {
+
+  /**
+   * @throws InputException if the text is not what this setting expects
+   */
+  T parse(String text) {
+    try {
+      return parse.apply(text.strip());
+    } catch (IllegalArgumentException e) {
+      throw new InputException(
+          "setting '" + name + "' should be " + expected + ", got '" + text + "'", e);
+    }
+  }
+
+  /** The default as it would be typed. */
+  public String defaultText() {
+    return print(defaultValue);
+  }
+
+  /** The value as it would be typed. */
+  static String print(Object value) {
+    return switch (value) {
+      case SequencedSet<?> set -> String.join(",", set.stream().map(String::valueOf).toList());
+      case Double number when number == Math.rint(number) && Math.abs(number) < 1e6 ->
+          String.valueOf(number.longValue());
+      case Enum<?> choice -> choice.name().toLowerCase(Locale.ROOT).replace('_', '-');
+      default -> String.valueOf(value);
+    };
+  }
+
+  static Setting<Integer> whole(String name, int defaultValue, int minimum, String description) {
+    return new Setting<>(
+        name,
+        defaultValue,
+        "a whole number of at least " + minimum,
+        description,
+        text -> require(Integer.valueOf(text), Integer.valueOf(text) >= minimum));
+  }
+
+  static Setting<Long> seed(String name, long defaultValue, String description) {
+    return new Setting<>(name, defaultValue, "a whole number", description, Long::valueOf);
+  }
+
+  static Setting<Double> positive(String name, double defaultValue, String description) {
+    return new Setting<>(
+        name,
+        defaultValue,
+        "a positive number",
+        description,
+        text -> require(number(text), number(text) > 0));
+  }
+
+  /** A number in [0, limit). */
+  static Setting<Double> below(String name, double defaultValue, double limit, String description) {
+    return new Setting<>(
+        name,
+        defaultValue,
+        "a number from 0 to below " + print(limit),
+        description,
+        text -> require(number(text), number(text) >= 0 && number(text) < limit));
+  }
+
+  /** A number in [0, limit]. */
+  static Setting<Double> upTo(String name, double defaultValue, double limit, String description) {
+    return new Setting<>(
+        name,
+        defaultValue,
+        "a number from 0 to " + print(limit),
+        description,
+        text -> require(number(text), number(text) >= 0 && number(text) <= limit));
+  }
+
+  static <E extends Enum<E>> Setting<E> choice(
+      String name, E defaultValue, Class<E> type, String description) {
+    List<String> names = new ArrayList<>();
+    for (E constant : type.getEnumConstants()) {
+      names.add(print(constant));
+    }
+    return new Setting<>(
+        name,
+        defaultValue,
+        "one of " + String.join(", ", names),
+        description,
+        text -> Enum.valueOf(type, text.toUpperCase(Locale.ROOT).replace('-', '_')));
+  }
+
+  static Setting<SequencedSet<String>> words(
+      String name, List<String> defaultValue, String description) {
+    return new Setting<>(
+        name,
+        new LinkedHashSet<>(defaultValue),
+        "words separated by commas",
+        description,
+        text -> {
+          SequencedSet<String> words = new LinkedHashSet<>();
+          Arrays.stream(text.split(",", -1)).map(String::strip).forEach(words::add);
+          return require(words, words.stream().noneMatch(String::isEmpty));
+        });
+  }
+
+  private static double number(String text) {
+    return Double.parseDouble(text);
+  }
+
+  private static <V> V require(V value, boolean fits) {
+    if (!fits) {
+      throw new IllegalArgumentException("out of range");
+    }
+    return value;
+  }
+}

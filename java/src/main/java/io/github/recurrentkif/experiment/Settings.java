@@ -1,0 +1,216 @@
+package io.github.recurrentkif.experiment;
+
+import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.model.LoraConfig;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+import java.util.SequencedSet;
+
+/**
+ * The settings of a run: every key there is, with its default as the method's release has it for
+ * T5, and the values somebody chose. Immutable.
+ */
+public final class Settings {
+
+  /** As released or as published: presets of the constants that differ between the two. */
+  public enum Mode {
+    REFERENCE,
+    PAPER
+  }
+
+  public static final Setting<Integer> EPOCHS =
+      Setting.whole("epochs", 10, 1, "passes over the training samples of a task");
+  public static final Setting<Integer> MICRO_BATCH_SIZE =
+      Setting.whole("micro-batch-size", 2, 1, "samples in one forward and backward pass");
+  public static final Setting<Integer> ACCUMULATION =
+      Setting.whole("accumulation", 4, 1, "micro-batches whose gradients make one update");
+  public static final Setting<Double> LEARNING_RATE =
+      Setting.positive("learning-rate", 3e-4, "of AdamW, at the peak of the schedule");
+  public static final Setting<Integer> WARMUP_UPDATES =
+      Setting.whole(
+          "warmup-updates", 50, 0, "updates over which the learning rate rises from 0, per task");
+  public static final Setting<Double> WEIGHT_DECAY =
+      Setting.below("weight-decay", 0, 1, "of AdamW");
+  public static final Setting<Double> MAXIMUM_GRADIENT_NORM =
+      Setting.positive("maximum-gradient-norm", 1, "larger gradients are scaled down to it");
+  public static final Setting<Mode> MODE =
+      Setting.choice(
+          "mode",
+          Mode.REFERENCE,
+          Mode.class,
+          "recurrent-kif as its code was released, or as its paper states it");
+  public static final Setting<Integer> CYCLE_LENGTH =
+      Setting.whole("cycle-length", 8, 1, "inner updates between two fusions (Q)");
+  public static final Setting<Integer> OUTER_STEPS =
+      Setting.whole("outer-steps", 4, 1, "updates on memory before each fusion");
+  public static final Setting<Integer> MEMORY_BATCH_SIZE =
+      Setting.whole("memory-batch-size", 8, 1, "samples of memory in one outer update");
+  public static final Setting<Double> MEMORY_PERCENT =
+      Setting.upTo("memory-percent", 2, 100, "of each past task's training samples kept as memory");
+  public static final Setting<Double> QUANTILE =
+      Setting.upTo("quantile", 0.8, 1, "of the scores, above which a parameter is important");
+  public static final Setting<Double> SENSITIVITY_DECAY =
+      Setting.below(
+          "sensitivity-decay", 0.85, 1, "moving average of the sensitivity (beta 1; paper: 0.55)");
+  public static final Setting<Double> UNCERTAINTY_DECAY =
+      Setting.below("uncertainty-decay", 0.85, 1, "moving average of the uncertainty (beta 2)");
+  public static final Setting<Integer> LORA_RANK =
+      Setting.whole("lora-rank", 8, 1, "rank of the adapter");
+  public static final Setting<Double> LORA_ALPHA =
+      Setting.positive("lora-alpha", 32, "the adapter's product is scaled by alpha over rank");
+  public static final Setting<Double> LORA_DROPOUT =
+      Setting.below("lora-dropout", 0.05, 1, "on the input of the adapter");
+  public static final Setting<SequencedSet<String>> LORA_TARGETS =
+      Setting.words("lora-targets", List.of("q", "v"), "linear layers that get an adapter");
+  public static final Setting<Integer> MAXIMUM_SOURCE_TOKENS =
+      Setting.whole("maximum-source-tokens", 1024, 2, "longer prompts are cut when training");
+  public static final Setting<Integer> MAXIMUM_TARGET_TOKENS =
+      Setting.whole("maximum-target-tokens", 128, 2, "longer answers are cut when training");
+  public static final Setting<Integer> MAXIMUM_NEW_TOKENS =
+      Setting.whole("maximum-new-tokens", 128, 1, "tokens an answer may have when evaluating");
+  public static final Setting<Integer> EVALUATION_BATCH_SIZE =
+      Setting.whole("evaluation-batch-size", 16, 1, "samples decoded together");
+  public static final Setting<Integer> MAXIMUM_TRAIN_SAMPLES =
+      Setting.whole("maximum-train-samples", 0, 0, "of each task, the first ones; 0 for all");
+  public static final Setting<Integer> MAXIMUM_TEST_SAMPLES =
+      Setting.whole("maximum-test-samples", 0, 0, "of each task, the first ones; 0 for all");
+  public static final Setting<Double> CHECKPOINT_SECONDS =
+      Setting.upTo(
+          "checkpoint-seconds",
+          30,
+          86_400,
+          "between two checkpoints inside a task; 0 for every update");
+  public static final Setting<Integer> THREADS =
+      Setting.whole("threads", 0, 0, "of the processor; 0 for all cores");
+  public static final Setting<Long> SEED =
+      Setting.seed("seed", 42, "of everything random: initial weights, order, memory, dropout");
+
+  private static final List<Setting<?>> ALL =
+      List.of(
+          EPOCHS,
+          MICRO_BATCH_SIZE,
+          ACCUMULATION,
+          LEARNING_RATE,
+          WARMUP_UPDATES,
+          WEIGHT_DECAY,
+          MAXIMUM_GRADIENT_NORM,
+          MODE,
+          CYCLE_LENGTH,
+          OUTER_STEPS,
+          MEMORY_BATCH_SIZE,
+          MEMORY_PERCENT,
+          QUANTILE,
+          SENSITIVITY_DECAY,
+          UNCERTAINTY_DECAY,
+          LORA_RANK,
+          LORA_ALPHA,
+          LORA_DROPOUT,
+          LORA_TARGETS,
+          MAXIMUM_SOURCE_TOKENS,
+          MAXIMUM_TARGET_TOKENS,
+          MAXIMUM_NEW_TOKENS,
+          EVALUATION_BATCH_SIZE,
+          MAXIMUM_TRAIN_SAMPLES,
+          MAXIMUM_TEST_SAMPLES,
+          CHECKPOINT_SECONDS,
+          THREADS,
+          SEED);
+
+  private final Map<Setting<?>, Object> chosen;
+
+  private Settings(Map<Setting<?>, Object> chosen) {
+    this.chosen = Map.copyOf(chosen);
+  }
+
+  /** Every setting there is, in the order to show them. */
+  public static List<Setting<?>> all() {
+    return ALL;
+  }
+
+  public static Settings defaults() {
+    return new Settings(Map.of());
+  }
+
+  /**
+   * These settings with some of them changed.
+   *
+   * @param texts values by name, as typed
+   * @throws InputException if a name is unknown (the nearest known one is named) or a value does
+   *     not fit
+   */
+  public Settings with(Map<String, String> texts) {
+    Map<Setting<?>, Object> changed = new LinkedHashMap<>(chosen);
+    texts.forEach(
+        (name, text) -> {
+          Setting<?> setting = named(name);
+          changed.put(setting, setting.parse(text));
+        });
+    return new Settings(changed);
+  }
+
+  private static Setting<?> named(String name) {
+    for (Setting<?> setting : ALL) {
+      if (setting.name().equals(name)) {
+        return setting;
+      }
+    }
+    Setting<?> nearest =
+        ALL.stream().min(Comparator.comparingInt(s -> distance(s.name(), name))).orElseThrow();
+    throw new InputException(
+        "unknown setting '"
+            + name
+            + "'; did you mean '"
+            + nearest.name()
+            + "'? kif train --help lists all");
+  }
+
+  /** What was chosen, or the default. */
+  @SuppressWarnings("unchecked") // with() stores under each setting only what that setting parsed
+  public <T> T get(Setting<T> setting) {
+    return (T) chosen.getOrDefault(setting, setting.defaultValue());
+  }
+
+  public boolean isChosen(Setting<?> setting) {
+    return chosen.containsKey(setting);
+  }
+
+  /** The adapter that these settings ask for. */
+  public LoraConfig lora() {
+    return new LoraConfig(get(LORA_RANK), get(LORA_ALPHA), get(LORA_DROPOUT), get(LORA_TARGETS));
+  }
+
+  /** The names of the settings that somebody chose. */
+  List<String> chosenNames() {
+    return ALL.stream().filter(chosen::containsKey).map(Setting::name).toList();
+  }
+
+  /** Every setting with its value, as typed. */
+  public SequencedMap<String, String> resolved() {
+    SequencedMap<String, String> texts = new LinkedHashMap<>();
+    for (Setting<?> setting : ALL) {
+      texts.put(setting.name(), Setting.print(get(setting)));
+    }
+    return texts;
+  }
+
+  /** Edits between two names (Levenshtein, 1966). */
+  private static int distance(String a, String b) {
+    int[] previous = new int[b.length() + 1];
+    for (int j = 0; j <= b.length(); j++) {
+      previous[j] = j;
+    }
+    for (int i = 1; i <= a.length(); i++) {
+      int[] current = new int[b.length() + 1];
+      current[0] = i;
+      for (int j = 1; j <= b.length(); j++) {
+        int replaced = previous[j - 1] + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
+        current[j] = Math.min(replaced, 1 + Math.min(previous[j], current[j - 1]));
+      }
+      previous = current;
+    }
+    return previous[b.length()];
+  }
+}
