@@ -26,6 +26,15 @@ public final class Main {
   private static List<CommandGroup> commands(Terminal terminal) {
     return List.of(
         new CommandGroup(
+            "Runs", List.of(new TrainCommand(terminal), new TrainCommand.Resume(terminal))),
+        new CommandGroup(
+            "Models",
+            List.of(
+                new EvaluateCommand(terminal),
+                new GenerateCommand(terminal),
+                new PrepareCommand(terminal))),
+        new CommandGroup("Trust", List.of(new VerifyCommand(terminal))),
+        new CommandGroup(
             "This machine",
             List.of(
                 new DoctorCommand(terminal, List.of(new MachineExamination())),

@@ -82,6 +82,11 @@ public final class Progress implements AutoCloseable {
     }
   }
 
+  /** How many there are, or 0 if nobody knows. */
+  public long total() {
+    return total;
+  }
+
   /** Writes a lasting line above the live one. */
   public void message(String text) {
     erase();

@@ -1,0 +1,64 @@
+package io.github.recurrentkif.cli;
+
+import io.github.recurrentkif.data.Tokenizer;
+import io.github.recurrentkif.experiment.Backend;
+import io.github.recurrentkif.experiment.Evaluation;
+import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.PeftAdapter;
+import io.github.recurrentkif.model.Trainables;
+import io.github.recurrentkif.training.TextModel;
+import java.nio.file.Path;
+import java.util.function.ToIntFunction;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** A model to ask, with or without an adapter, as options of a command. */
+final class AnswerOptions {
+
+  @Option(
+      names = "--model",
+      required = true,
+      paramLabel = "DIR",
+      description = "A Hugging Face folder: config.json, *.safetensors, tokenizer.json.")
+  private Path model;
+
+  @Option(
+      names = "--adapter",
+      paramLabel = "DIR",
+      description = "A LoRA adapter as PEFT or a run of kif writes it.")
+  private @Nullable Path adapter;
+
+  @Option(
+      names = "--maximum-new-tokens",
+      paramLabel = "N",
+      defaultValue = "128",
+      description = "Tokens an answer may have (default: ${DEFAULT-VALUE}).")
+  private int maximumNewTokens;
+
+  @Option(
+      names = "--batch-size",
+      paramLabel = "N",
+      defaultValue = "16",
+      description = "Samples decoded together (default: ${DEFAULT-VALUE}).")
+  private int batchSize;
+
+  @Mixin private BackendOptions backendOptions;
+
+  /** Opens everything, asks, and closes everything. */
+  int with(ToIntFunction<Evaluation> work) {
+    PeftAdapter peft = adapter == null ? null : PeftAdapter.open(adapter);
+    Trainables trainables =
+        peft == null ? new Trainables.Nothing() : new Trainables.Adapter(peft.config());
+    try (Backend backend = backendOptions.open(0);
+        ModelFolder folder = ModelFolder.open(model);
+        Tokenizer tokenizer = Tokenizer.open(model);
+        TextModel text = backend.open(folder, trainables)) {
+      if (peft != null) {
+        peft.load(text.weights());
+      }
+      return work.applyAsInt(
+          new Evaluation(tokenizer, text.decoder(), batchSize, maximumNewTokens));
+    }
+  }
+}

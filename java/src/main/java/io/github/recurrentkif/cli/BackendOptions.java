@@ -1,0 +1,46 @@
+package io.github.recurrentkif.cli;
+
+import io.github.recurrentkif.experiment.Backend;
+import io.github.recurrentkif.kernels.cpu.CpuKernels;
+import io.github.recurrentkif.memory.CacheFolder;
+import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.runtime.OnnxRuntime;
+import io.github.recurrentkif.runtime.SessionOptions;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** What computes, as options of a command. */
+final class BackendOptions {
+
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      defaultValue = "cpu",
+      description = "Where to compute: cpu (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  @Option(
+      names = "--onnx-runtime",
+      paramLabel = "FILE",
+      description = "Another ONNX Runtime library than the one that comes with kif.")
+  private @Nullable Path library;
+
+  /**
+   * Opens the backend.
+   *
+   * @param threads 0 for one for each core
+   */
+  Backend open(int threads) {
+    if (!device.equals("cpu")) {
+      throw new InputException(
+          "--device " + device + " is not available in this build; there is: cpu");
+    }
+    int count = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
+    OnnxRuntime runtime = library == null ? OnnxRuntime.load() : OnnxRuntime.load(library);
+    SessionOptions options =
+        SessionOptions.builder().intraOpThreads(count).memoryPattern(false).build();
+    return new Backend(
+        runtime, options, CpuKernels.open(count).kernels(), CacheFolder.ofThisUser().path());
+  }
+}

@@ -1,0 +1,56 @@
+package io.github.recurrentkif.cli;
+
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BooleanSupplier;
+
+/**
+ * Ctrl-C as a question to ask: work that notices it in time ends cleanly, with its state saved,
+ * before the process does.
+ */
+final class Interruption implements BooleanSupplier, AutoCloseable {
+
+  private static final long PATIENCE_SECONDS = 60;
+
+  private final AtomicBoolean asked = new AtomicBoolean();
+  private final CountDownLatch done = new CountDownLatch(1);
+  private final Thread hook;
+
+  Interruption(Terminal terminal) {
+    this.hook =
+        new Thread(
+            () -> {
+              asked.set(true);
+              terminal.err().println("\nkif: stopping after this step");
+              try {
+                if (!done.await(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
+                  terminal
+                      .err()
+                      .println("kif: the step takes too long; the last checkpoint counts");
+                }
+              } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+              }
+            },
+            "interruption");
+    Runtime.getRuntime().addShutdownHook(hook);
+  }
+
+  @Override
+  public boolean getAsBoolean() {
+    return asked.get();
+  }
+
+  @Override
+  public void close() {
+    done.countDown();
+    if (!asked.get()) {
+      try {
+        Runtime.getRuntime().removeShutdownHook(hook);
+      } catch (IllegalStateException e) {
+        // The process is ending already.
+      }
+    }
+  }
+}

@@ -1,0 +1,96 @@
+package io.github.recurrentkif.cli;
+
+import io.github.recurrentkif.experiment.RunListener;
+import io.github.recurrentkif.kernels.MaskCounts;
+import io.github.recurrentkif.training.Outcome;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+
+/** Shows a run while it goes on: one line for each task and evaluation. */
+final class RunProgress implements RunListener, AutoCloseable {
+
+  private final Terminal terminal;
+  private final int tasks;
+  private @Nullable Progress line;
+  private long resumedFrom;
+  private String masks = "";
+
+  RunProgress(Terminal terminal, int tasks) {
+    this.terminal = terminal;
+    this.tasks = tasks;
+  }
+
+  private Progress begin(String work, String unit, long total) {
+    close();
+    line = new Progress(terminal, work, unit, total);
+    return line;
+  }
+
+  @Override
+  public void taskBegins(int task, String name, long completed, long updates) {
+    masks = "";
+    resumedFrom = completed;
+    String resumed = completed == 0 ? "" : " from update " + completed;
+    begin(
+        "task " + (task + 1) + "/" + tasks + " " + name + resumed, "updates", updates - completed);
+  }
+
+  @Override
+  public void updated(long completed, Outcome outcome) {
+    if (line != null) {
+      line.at(
+          completed - resumedFrom,
+          String.format(Locale.ROOT, "loss %.4f", outcome.meanLoss()) + masks);
+    }
+  }
+
+  @Override
+  public void fused(long completed, MaskCounts counts) {
+    double percent = 100.0 / Math.max(1, counts.elements());
+    masks =
+        String.format(
+            Locale.ROOT,
+            ", important to new %.0f%% old %.0f%% both %.0f%% neither %.0f%%",
+            counts.newOnly() * percent,
+            counts.oldOnly() * percent,
+            counts.shared() * percent,
+            counts.redundant() * percent);
+  }
+
+  @Override
+  public void evaluationBegins(int afterTask, String task, int samples) {
+    begin("  evaluate " + task, "samples", samples);
+  }
+
+  @Override
+  public void evaluated(int samples) {
+    if (line != null) {
+      line.at(samples, "");
+    }
+  }
+
+  @Override
+  public void evaluationEnds(int afterTask, String task, double accuracy) {
+    if (line != null) {
+      line.at(line.total(), String.format(Locale.ROOT, "accuracy %.1f%%", 100 * accuracy));
+    }
+    close();
+  }
+
+  @Override
+  public void notice(String text) {
+    if (line != null) {
+      line.message(text);
+    } else {
+      terminal.err().println(text);
+    }
+  }
+
+  @Override
+  public void close() {
+    if (line != null) {
+      line.close();
+      line = null;
+    }
+  }
+}
