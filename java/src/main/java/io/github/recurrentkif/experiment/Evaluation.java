@@ -55,11 +55,17 @@ public final class Evaluation {
       List<long[]> decoded =
           decoder.decode(Arrays.stream(batch).mapToObj(sources::get).toList(), maximumNewTokens);
       for (int i = 0; i < batch.length; i++) {
-        answers[batch[i]] = tokenizer.decode(decoded.get(i), true).strip();
+        answers[batch[i]] = tokenizer.decode(withoutEnd(decoded.get(i)), true).strip();
       }
       progress.accept(from + batch.length);
     }
     return new ArrayList<>(Arrays.asList(answers));
+  }
+
+  /** Not every tokenizer knows that its end token is special and leaves it out by itself. */
+  private long[] withoutEnd(long[] ids) {
+    boolean ended = ids.length > 0 && ids[ids.length - 1] == tokenizer.endOfSequence();
+    return ended ? Arrays.copyOf(ids, ids.length - 1) : ids;
   }
 
   /** The share of answers that match their targets exactly, in [0, 1]. */

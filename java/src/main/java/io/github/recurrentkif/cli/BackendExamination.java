@@ -1,0 +1,63 @@
+package io.github.recurrentkif.cli;
+
+import io.github.recurrentkif.kernels.cpu.CpuKernels;
+import io.github.recurrentkif.memory.CacheFolder;
+import io.github.recurrentkif.runtime.OnnxRuntime;
+import io.github.recurrentkif.runtime.OnnxRuntimeException;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Which code computes here, and why not other code. */
+final class BackendExamination implements Examination {
+
+  @Override
+  public String title() {
+    return "Backends";
+  }
+
+  @Override
+  public List<Finding> findings() {
+    List<Finding> findings = new ArrayList<>();
+    findings.add(runtime());
+    findings.addAll(kernels());
+    findings.add(Finding.ok("cache", CacheFolder.ofThisUser().path().toString()));
+    return findings;
+  }
+
+  private static Finding runtime() {
+    try (OnnxRuntime runtime = OnnxRuntime.load()) {
+      return Finding.ok(
+          "ONNX Runtime",
+          runtime.version()
+              + ", "
+              + runtime.library().explanation()
+              + ": "
+              + runtime.libraryPath());
+    } catch (OnnxRuntimeException e) {
+      return Finding.failure(
+          "ONNX Runtime",
+          String.valueOf(e.getMessage()),
+          "set KIF_ORT_LIBRARY to a library of version 1.20 or newer");
+    }
+  }
+
+  private static List<Finding> kernels() {
+    CpuKernels.Opened opened;
+    try {
+      opened = CpuKernels.open(Runtime.getRuntime().availableProcessors());
+    } catch (IllegalStateException e) {
+      return List.of(
+          Finding.failure("kernels", String.valueOf(e.getMessage()), "unset KIF_KERNELS"));
+    }
+    try (var _ = opened.kernels()) {
+      return opened.candidates().stream()
+          .map(
+              candidate ->
+                  candidate.chosen()
+                      ? Finding.ok(
+                          "kernels: " + candidate.backend(), "in use: " + candidate.detail())
+                      : Finding.ok("kernels: " + candidate.backend(), candidate.detail()))
+          .toList();
+    }
+  }
+}
