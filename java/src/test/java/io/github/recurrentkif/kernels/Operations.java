@@ -11,7 +11,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 
 /** Every operation with every choice it has, as one lambda for all backends. */
 public final class Operations {
@@ -101,14 +100,10 @@ public final class Operations {
     return operations;
   }
 
-  public static Operation named(String name) {
-    return Objects.requireNonNull(all().get(name), name);
-  }
-
   /** Several quantiles, so that ranks fall on and between elements. */
   private static List<Integer> thresholds(Kernels kernels, Workspace space, Score score) {
     List<Integer> bits = new ArrayList<>();
-    for (double quantile : new double[] {0, 0.1, 0.25, 0.5, 0.8, 0.999, 1}) {
+    for (double quantile : new double[] {0, 0.3, 0.8, 0.999, 1}) {
       kernels.threshold(space.inner, score, quantile, space.innerThreshold);
       bits.add(Float.floatToIntBits(space.innerThreshold.value()));
     }
