@@ -65,6 +65,12 @@ public final class Operations {
       operations.put(
           "mask counts of " + score,
           (k, s) -> k.maskCounts(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score));
+      operations.put(
+          "mask counts of " + score + " where zero lies above a threshold",
+          (k, s) -> {
+            s.innerThreshold.segment().set(JAVA_FLOAT, 0, -1);
+            return k.maskCounts(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score);
+          });
       for (int resets = 0; resets < 4; resets++) {
         MergeRule rule =
             new MergeRule(
