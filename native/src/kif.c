@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,6 +286,14 @@ int32_t kif_adamw_importance(kif_context *context, float *w, const float *g, flo
   return run(context, adamw_importance_task, &e, n);
 }
 
+/*
+ * Arithmetic that is not a kernel's is a task of one element, for only tasks are sure to run under
+ * default floating-point modes.
+ */
+static void run_alone(kif_context *context, kif_task *task, void *argument) {
+  kif_pool_run(context->pool, task, argument, 1, 1);
+}
+
 /* ---- norm ---- */
 
 static void norm_task(void *argument, int worker, int64_t begin, int64_t end) {
@@ -293,6 +302,21 @@ static void norm_task(void *argument, int worker, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; i += NORM_BLOCK) {
     e->context->sums[i / NORM_BLOCK] = e->context->operations->norm_block(
         e->g + i, end - i < NORM_BLOCK ? end - i : NORM_BLOCK);
+  }
+}
+
+typedef struct {
+  double *sums;
+  int64_t count;
+} folding;
+
+static void fold_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker, (void)begin, (void)end;
+  const folding *f = argument;
+  for (int64_t stride = 1; stride < f->count; stride *= 2) {
+    for (int64_t i = 0; i + stride < f->count; i += 2 * stride) {
+      f->sums[i] += f->sums[i + stride];
+    }
   }
 }
 
@@ -311,13 +335,9 @@ int32_t kif_squared_norm(kif_context *context, const float *v, int64_t n, double
   }
   elements e = {.context = context, .g = v};
   kif_pool_run(context->pool, norm_task, &e, n, BLOCK);
-  double *sums = context->sums;
-  for (int64_t stride = 1; stride < blocks; stride *= 2) {
-    for (int64_t i = 0; i + stride < blocks; i += 2 * stride) {
-      sums[i] += sums[i + stride];
-    }
-  }
-  *result = blocks == 0 ? 0 : sums[0];
+  folding f = {context->sums, blocks};
+  run_alone(context, fold_task, &f);
+  *result = blocks == 0 ? 0 : context->sums[0];
   pthread_mutex_unlock(&context->call);
   return KIF_OK;
 }
@@ -416,39 +436,61 @@ static void select_neighbours(selection *s, int64_t n, int64_t k, float neighbou
   neighbours[1] = float_of(next);
 }
 
+/* A quantile of count elements in order, before and after they are known. */
+typedef struct {
+  double quantile;
+  int64_t count;
+  int64_t below; /* rank of the element at or before it */
+  int between;   /* whether it lies between that one and the next */
+  float fraction;
+  float neighbours[2];
+  float value;
+} interpolation;
+
+static void place_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker, (void)begin, (void)end;
+  interpolation *p = argument;
+  const float q = (float)p->quantile;
+  if (p->count <= 1 << 24) {
+    float rank = q * (float)(p->count - 1);
+    p->below = (int64_t)rank;
+    p->fraction = rank - (float)p->below;
+    p->between = rank > (float)p->below;
+  } else {
+    double rank = (double)q * (double)(p->count - 1);
+    p->below = (int64_t)rank;
+    p->fraction = (float)(rank - (double)p->below);
+    p->between = rank > (double)p->below;
+  }
+}
+
+static void interpolate_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker, (void)begin, (void)end;
+  interpolation *p = argument;
+  float a = p->neighbours[0];
+  float b = p->between ? p->neighbours[1] : a;
+  float f = p->fraction;
+  p->value = f < 0.5f ? a + f * (b - a) : b - (b - a) * (1 - f);
+}
+
 int32_t kif_threshold(kif_context *context, const float *I, const float *U, int32_t score,
                       double quantile, int64_t n, int64_t padding, float *result) {
   REQUIRE(context != NULL && n >= 0 && padding >= 0 && padding <= n && is_score(score));
   REQUIRE(is_array(I, n) && (score == KIF_SENSITIVITY || is_array(U, n)));
   REQUIRE(quantile >= 0 && quantile <= 1 && is_array(result, 1));
-  int64_t count = n - padding;
-  if (count == 0) {
+  if (n == padding) {
     *result = NAN;
     return KIF_OK;
   }
-  int64_t rank;
-  int between; /* whether the rank lies between two elements */
-  float fraction;
-  if (count <= 1 << 24) {
-    float r = (float)quantile * (float)(count - 1);
-    rank = (int64_t)r;
-    fraction = r - (float)rank;
-    between = fraction > 0;
-  } else {
-    double r = (double)(float)quantile * (double)(count - 1);
-    rank = (int64_t)r;
-    fraction = (float)(r - (double)rank);
-    between = r > (double)rank;
-  }
-  float neighbours[2];
+  interpolation p = {.quantile = quantile, .count = n - padding};
   selection s = {.context = context, .I = I, .U = U, .score = score};
   pthread_mutex_lock(&context->call);
+  run_alone(context, place_task, &p);
   /* Padding scores zero, and no score is smaller: it fills the first ranks. */
-  select_neighbours(&s, n, rank + padding, neighbours);
+  select_neighbours(&s, n, p.below + padding, p.neighbours);
+  run_alone(context, interpolate_task, &p);
   pthread_mutex_unlock(&context->call);
-  float a = neighbours[0];
-  float b = between ? neighbours[1] : a;
-  *result = fraction < 0.5f ? a + fraction * (b - a) : b - (b - a) * (1 - fraction);
+  *result = p.value;
   return KIF_OK;
 }
 
@@ -491,8 +533,7 @@ typedef struct {
   kif_context *context;
   kif_masks masks;
   int32_t score;
-  int64_t counts[3];
-  pthread_mutex_t adding;
+  atomic_int_least64_t counts[3];
 } counting;
 
 static void mask_counts_task(void *argument, int worker, int64_t begin, int64_t end) {
@@ -500,11 +541,9 @@ static void mask_counts_task(void *argument, int worker, int64_t begin, int64_t 
   counting *c = argument;
   int64_t counts[3] = {0, 0, 0};
   c->context->operations->mask_counts(&c->masks, c->score, begin, end, counts);
-  pthread_mutex_lock(&c->adding);
   for (int i = 0; i < 3; i++) {
-    c->counts[i] += counts[i];
+    atomic_fetch_add_explicit(&c->counts[i], counts[i], memory_order_relaxed);
   }
-  pthread_mutex_unlock(&c->adding);
 }
 
 int32_t kif_mask_counts(kif_context *context, const float *inner_I, const float *inner_U,
@@ -518,17 +557,25 @@ int32_t kif_mask_counts(kif_context *context, const float *inner_I, const float 
   counting c = {
       .context = context,
       .masks = {inner_I, inner_U, outer_I, outer_U, *inner_threshold, *outer_threshold},
-      .score = score,
-      .adding = PTHREAD_MUTEX_INITIALIZER};
+      .score = score};
   run(context, mask_counts_task, &c, n);
   counts[0] = c.counts[0];
   counts[1] = c.counts[1];
   counts[2] = c.counts[2];
   counts[3] = n - c.counts[0] - c.counts[1] - c.counts[2];
   /* Padding was counted where a score of zero belongs. */
-  int in = 0 > *inner_threshold;
-  int out = 0 > *outer_threshold;
-  counts[in ? (out ? 0 : 1) : (out ? 2 : 3)] -= padding;
+  static const float zero = 0;
+  counting of_zero = {
+      .context = context,
+      .masks = {&zero, &zero, &zero, &zero, *inner_threshold, *outer_threshold},
+      .score = score};
+  run(context, mask_counts_task, &of_zero, 1);
+  int64_t above = 0;
+  for (int i = 0; i < 3; i++) {
+    counts[i] -= padding * of_zero.counts[i];
+    above += of_zero.counts[i];
+  }
+  counts[3] -= padding * (1 - above);
   return KIF_OK;
 }
 

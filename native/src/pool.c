@@ -7,10 +7,7 @@
 #include <stdlib.h>
 
 #include "kif.h"
-
-#if defined(__SSE2__)
-#include <xmmintrin.h>
-#endif
+#include "modes.h"
 
 typedef struct {
   kif_task *task;
@@ -36,34 +33,9 @@ struct kif_pool {
   _Alignas(64) atomic_int_least64_t next; /* first element that nobody has taken */
 };
 
-/* Host programs may have switched denormals off or changed the rounding: results would differ. */
-#if defined(__SSE2__)
-typedef unsigned int modes;
-static modes use_default_modes(void) {
-  modes before = _mm_getcsr();
-  _mm_setcsr(0x1f80);
-  return before;
-}
-static void restore_modes(modes before) { _mm_setcsr(before); }
-#elif defined(__aarch64__)
-typedef uint64_t modes;
-static modes use_default_modes(void) {
-  modes before;
-  modes none = 0;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(before));
-  __asm__ volatile("msr fpcr, %0" : : "r"(none));
-  return before;
-}
-static void restore_modes(modes before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
-#else
-typedef int modes;
-static modes use_default_modes(void) { return 0; }
-static void restore_modes(modes before) { (void)before; }
-#endif
-
 static void work(kif_pool *pool, int index) {
   job j = pool->job;
-  modes before = use_default_modes();
+  kif_modes before = kif_use_default_modes();
   for (;;) {
     int64_t begin = atomic_fetch_add_explicit(&pool->next, j.block, memory_order_relaxed);
     if (begin >= j.n) {
@@ -71,7 +43,7 @@ static void work(kif_pool *pool, int index) {
     }
     j.task(j.argument, index, begin, j.n - begin < j.block ? j.n : begin + j.block);
   }
-  restore_modes(before);
+  kif_restore_modes(before);
 }
 
 static void *serve(void *argument) {

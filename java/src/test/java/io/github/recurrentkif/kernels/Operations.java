@@ -11,7 +11,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 
 /** Every operation with every choice it has, as one lambda for all backends. */
 public final class Operations {
@@ -66,6 +65,12 @@ public final class Operations {
       operations.put(
           "mask counts of " + score,
           (k, s) -> k.maskCounts(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score));
+      operations.put(
+          "mask counts of " + score + " where zero lies above a threshold",
+          (k, s) -> {
+            s.innerThreshold.segment().set(JAVA_FLOAT, 0, -1);
+            return k.maskCounts(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score);
+          });
       for (int resets = 0; resets < 4; resets++) {
         MergeRule rule =
             new MergeRule(
@@ -101,14 +106,10 @@ public final class Operations {
     return operations;
   }
 
-  public static Operation named(String name) {
-    return Objects.requireNonNull(all().get(name), name);
-  }
-
   /** Several quantiles, so that ranks fall on and between elements. */
   private static List<Integer> thresholds(Kernels kernels, Workspace space, Score score) {
     List<Integer> bits = new ArrayList<>();
-    for (double quantile : new double[] {0, 0.1, 0.25, 0.5, 0.8, 0.999, 1}) {
+    for (double quantile : new double[] {0, 0.3, 0.8, 0.999, 1}) {
       kernels.threshold(space.inner, score, quantile, space.innerThreshold);
       bits.add(Float.floatToIntBits(space.innerThreshold.value()));
     }

@@ -1,7 +1,7 @@
 package io.github.recurrentkif.kernels;
 
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
 import io.github.recurrentkif.memory.HostMemory;
 import io.github.recurrentkif.memory.ParameterLayout;
@@ -168,16 +168,15 @@ public final class Workspace implements AutoCloseable {
     if (expected.mismatch(actual) < 0) {
       return;
     }
-    for (long i = 0; i < expected.byteSize() / Float.BYTES; i++) {
-      float e = expected.get(JAVA_FLOAT.withByteAlignment(1), i * Float.BYTES);
-      float a = actual.get(JAVA_FLOAT.withByteAlignment(1), i * Float.BYTES);
-      if (Float.isNaN(e) && Float.isNaN(a)) {
-        continue;
-      }
-      int expectedBits = expected.get(JAVA_INT.withByteAlignment(1), i * Float.BYTES);
-      int actualBits = actual.get(JAVA_INT.withByteAlignment(1), i * Float.BYTES);
-      if (expectedBits != actualBits) {
-        Assertions.fail("%s: element %d is %s, not %s".formatted(where, i, a, e));
+    float[] e = expected.toArray(JAVA_FLOAT_UNALIGNED);
+    float[] a = actual.toArray(JAVA_FLOAT_UNALIGNED);
+    for (int i = 0; i < e.length; i++) {
+      boolean same =
+          Float.isNaN(e[i])
+              ? Float.isNaN(a[i])
+              : Float.floatToRawIntBits(e[i]) == Float.floatToRawIntBits(a[i]);
+      if (!same) {
+        Assertions.fail("%s: element %d is %s, not %s".formatted(where, i, a[i], e[i]));
       }
     }
   }

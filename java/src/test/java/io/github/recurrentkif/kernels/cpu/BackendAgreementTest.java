@@ -1,9 +1,10 @@
 package io.github.recurrentkif.kernels.cpu;
 
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.recurrentkif.kernels.Operations;
-import io.github.recurrentkif.kernels.Operations.Operation;
+import io.github.recurrentkif.kernels.Score;
 import io.github.recurrentkif.kernels.Sizes;
 import io.github.recurrentkif.kernels.Sizes.Size;
 import io.github.recurrentkif.kernels.Workspace;
@@ -11,8 +12,8 @@ import io.github.recurrentkif.kernels.Workspace.Values;
 import io.github.recurrentkif.kernels.cpu.NativeBackends.NativeBackend;
 import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.ParameterLayout;
+import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.SequencedMap;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -69,13 +70,24 @@ class BackendAgreementTest {
   void aRankBeyondFloat32IsTheSameInC() {
     ParameterLayout layout = Workspace.layoutOf(Sizes.beyondFloatRanks().elements());
     NativeKernels strongest = BACKENDS.lastEntry().getValue();
-    try (Workspace start = Workspace.random(layout, Values.ORDINARY, 24);
+    try (Workspace space = new Workspace(layout);
         ReferenceKernels reference = new ReferenceKernels()) {
-      for (String name : List.of("squared norm", "thresholds of SENSITIVITY_TIMES_UNCERTAINTY")) {
-        Operation operation = Operations.named(name);
-        Object expected = operation.run(reference, start);
-        assertEquals(expected, operation.run(strongest, start), name);
+      MemorySegment scores = space.inner.sensitivity().segment();
+      for (ParameterLayout.Tensor tensor : layout.tensors()) {
+        for (long i = tensor.offset(); i < tensor.offset() + tensor.elements(); i++) {
+          // Scattered bits of numbers below 2.
+          int scattered = (int) ((i * 0x9E3779B1L) >>> 3);
+          scores.setAtIndex(JAVA_FLOAT, i, Float.intBitsToFloat(scattered >>> 2));
+        }
       }
+      for (double quantile : new double[] {0.1, 0.8}) {
+        reference.threshold(space.inner, Score.SENSITIVITY, quantile, space.innerThreshold);
+        strongest.threshold(space.inner, Score.SENSITIVITY, quantile, space.outerThreshold);
+        assertEquals(space.innerThreshold.value(), space.outerThreshold.value());
+      }
+      assertEquals(
+          reference.squaredNorm(space.inner.sensitivity()),
+          strongest.squaredNorm(space.inner.sensitivity()));
     }
   }
 }

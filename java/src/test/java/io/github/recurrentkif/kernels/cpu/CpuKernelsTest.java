@@ -46,14 +46,14 @@ class CpuKernelsTest {
   }
 
   @Test
-  void aLibraryThatIsNoneIsAnErrorWhenAskedFor() throws IOException {
-    Path text = Files.writeString(folder.resolve("text.so"), "no library");
+  void aLibraryThatIsNotThereIsAnErrorWhenAskedFor() {
+    Path missing = folder.resolve("missing.so");
     for (Backend backend : new Backend[] {Backend.AUTO, Backend.NATIVE}) {
       IllegalStateException error =
           assertThrows(
               IllegalStateException.class,
-              () -> CpuKernels.open(1, new Settings(backend, text, cache())));
-      assertTrue(String.valueOf(error.getMessage()).contains(text.toString()));
+              () -> CpuKernels.open(1, new Settings(backend, missing, cache())));
+      assertTrue(String.valueOf(error.getMessage()).contains(missing.toString()));
     }
   }
 

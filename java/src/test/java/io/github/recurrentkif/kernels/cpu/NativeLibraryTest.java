@@ -3,6 +3,7 @@ package io.github.recurrentkif.kernels.cpu;
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -23,11 +24,15 @@ import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.Shape;
 import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Assumptions;
@@ -283,6 +288,49 @@ class NativeLibraryTest {
       assertEquals(invalid, library.contextCreate(0, 0, arena.allocate(ADDRESS)));
       assertEquals(invalid, library.contextCreate(1, 4, arena.allocate(ADDRESS)));
       assertNotEquals(library.statusText(0), library.statusText(invalid));
+      library.contextDestroy(context);
+    }
+  }
+
+  /** A host program, or another library in it, may have changed how this thread rounds. */
+  @Test
+  void theRoundingModeOfTheHostChangesNothing() throws Throwable {
+    NativeLibrary library = NativeBackends.library();
+    Linker linker = Linker.nativeLinker();
+    Optional<MemorySegment> symbol = linker.defaultLookup().find("fesetround");
+    Assumptions.assumeTrue(symbol.isPresent(), "SKIPPED: no fesetround on this system");
+    MethodHandle round =
+        linker.downcallHandle(symbol.orElseThrow(), FunctionDescriptor.of(JAVA_INT, JAVA_INT));
+    int towardZero = System.getProperty("os.arch").equals("aarch64") ? 0xc00000 : 0xc00;
+    try (Workspace start = Workspace.random(Workspace.layoutOf(70_000), Values.ORDINARY, 3);
+        Workspace expected = new Workspace(start.layout);
+        Workspace actual = new Workspace(start.layout);
+        NativeKernels kernels =
+            new NativeBackends.NativeBackend(InstructionSet.BASELINE, 2).open();
+        Arena arena = Arena.ofConfined()) {
+      MemorySegment context = create(library, 2, 1, arena);
+      MemorySegment step = kernels.write(Operations.STEP);
+      MemorySegment rule = kernels.write(RULE);
+      MemorySegment norm = arena.allocate(JAVA_DOUBLE, 2);
+      for (Workspace space : List.of(expected, actual)) {
+        space.copyFrom(start);
+        MemorySegment[] a = space.segments();
+        long n = start.layout.length();
+        long padding = start.layout.padding();
+        MemorySegment result = norm.asSlice(space == actual ? 8 : 0, 8);
+        int mode = space == actual ? towardZero : 0;
+        int set = (int) round.invokeExact(mode);
+        try {
+          library.adamwImportance(context, a[0], a[3], a[4], a[5], a[6], a[7], 0.3f, step, rule, n);
+          library.threshold(context, a[6], a[7], 0, 0.8, n, padding, a[10]);
+          library.squaredNorm(context, a[3], n, result);
+        } finally {
+          int reset = (int) round.invokeExact(0);
+          assertEquals(0, set + reset);
+        }
+      }
+      actual.assertSameAs(expected, "rounding toward zero");
+      assertEquals(norm.getAtIndex(JAVA_DOUBLE, 0), norm.getAtIndex(JAVA_DOUBLE, 1));
       library.contextDestroy(context);
     }
   }
