@@ -2,6 +2,7 @@ package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.memory.CacheFolder;
+import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.runtime.OnnxRuntime;
 import io.github.recurrentkif.runtime.OnnxRuntimeException;
 import java.util.ArrayList;
@@ -45,7 +46,7 @@ final class BackendExamination implements Examination {
     CpuKernels.Opened opened;
     try {
       opened = CpuKernels.open(Runtime.getRuntime().availableProcessors());
-    } catch (IllegalStateException e) {
+    } catch (InputException e) {
       return List.of(
           Finding.failure("kernels", String.valueOf(e.getMessage()), "unset KIF_KERNELS"));
     }

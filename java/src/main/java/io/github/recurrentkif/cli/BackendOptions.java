@@ -5,6 +5,7 @@ import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.runtime.OnnxRuntime;
+import io.github.recurrentkif.runtime.OnnxRuntimeException;
 import io.github.recurrentkif.runtime.SessionOptions;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
@@ -26,6 +27,14 @@ final class BackendOptions {
       description = "Another ONNX Runtime library than the one that comes with kif.")
   private @Nullable Path library;
 
+  private OnnxRuntime load() {
+    try {
+      return library == null ? OnnxRuntime.load() : OnnxRuntime.load(library);
+    } catch (OnnxRuntimeException e) {
+      throw new InputException(String.valueOf(e.getMessage()), e);
+    }
+  }
+
   /**
    * Opens the backend.
    *
@@ -37,7 +46,7 @@ final class BackendOptions {
           "--device " + device + " is not available in this build; there is: cpu");
     }
     int count = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
-    OnnxRuntime runtime = library == null ? OnnxRuntime.load() : OnnxRuntime.load(library);
+    OnnxRuntime runtime = load();
     SessionOptions options =
         SessionOptions.builder().intraOpThreads(count).memoryPattern(false).build();
     return new Backend(

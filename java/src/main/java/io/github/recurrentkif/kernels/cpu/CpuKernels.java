@@ -4,6 +4,7 @@ import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.CacheFolder.Fingerprint;
+import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -53,7 +54,7 @@ public final class CpuKernels {
             case "native" -> Backend.NATIVE;
             case "reference" -> Backend.REFERENCE;
             default ->
-                throw new IllegalArgumentException(
+                throw new InputException(
                     "KIF_KERNELS must be auto, native or reference, not '" + backend + "'");
           },
           library.isEmpty() ? null : Path.of(library).toAbsolutePath(),
@@ -81,7 +82,7 @@ public final class CpuKernels {
   /**
    * Opens kernels as this process is set up.
    *
-   * @throws IllegalStateException if the settings demand native kernels and there are none
+   * @throws InputException if the settings demand native kernels and there are none
    */
   public static Opened open(int threads) {
     return open(threads, Settings.ofProcess());
@@ -91,7 +92,7 @@ public final class CpuKernels {
    * Opens kernels.
    *
    * @param threads of the native kernels, the calling one included
-   * @throws IllegalStateException if the settings demand native kernels and there are none
+   * @throws InputException if the settings demand native kernels and there are none
    */
   public static Opened open(int threads, Settings settings) {
     if (threads < 1) {
@@ -110,7 +111,7 @@ public final class CpuKernels {
               new Candidate("reference", false, "native kernels are faster")));
     } catch (NativeUnavailableException e) {
       if (settings.backend() == Backend.NATIVE || settings.library() != null) {
-        throw new IllegalStateException(
+        throw new InputException(
             "native kernels are asked for, but "
                 + e.getMessage()
                 + " (KIF_KERNELS=auto without KIF_NATIVE_LIBRARY goes on in Java)",

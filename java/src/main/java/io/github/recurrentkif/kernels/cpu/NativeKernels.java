@@ -19,6 +19,7 @@ import io.github.recurrentkif.kernels.Score;
 import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.HostMemory;
+import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import java.lang.foreign.Arena;
@@ -57,7 +58,7 @@ final class NativeKernels implements Kernels {
    * Starts a pool of threads.
    *
    * @param instructionSet a number of {@link InstructionSet}, or {@link InstructionSet#BEST}
-   * @throws IllegalArgumentException if {@code KIF_MAX_ISA} names no instruction set
+   * @throws InputException if {@code KIF_MAX_ISA} names no instruction set
    */
   NativeKernels(NativeLibrary library, int threads, int instructionSet)
       throws NativeUnavailableException {
@@ -69,8 +70,7 @@ final class NativeKernels implements Kernels {
         arena.close();
         String reason = library.statusText(status);
         if (status == NativeLibrary.BAD_ENVIRONMENT) {
-          throw new IllegalArgumentException(
-              reason + ", but it is '" + System.getenv("KIF_MAX_ISA") + "'");
+          throw new InputException(reason + ", but it is '" + System.getenv("KIF_MAX_ISA") + "'");
         }
         throw new NativeUnavailableException(
             "no pool of " + threads + " threads could be started: " + reason);

@@ -11,6 +11,7 @@ import io.github.recurrentkif.kernels.cpu.CpuKernels.Backend;
 import io.github.recurrentkif.kernels.cpu.CpuKernels.Opened;
 import io.github.recurrentkif.kernels.cpu.CpuKernels.Settings;
 import io.github.recurrentkif.memory.CacheFolder;
+import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -49,9 +50,9 @@ class CpuKernelsTest {
   void aLibraryThatIsNotThereIsAnErrorWhenAskedFor() {
     Path missing = folder.resolve("missing.so");
     for (Backend backend : new Backend[] {Backend.AUTO, Backend.NATIVE}) {
-      IllegalStateException error =
+      InputException error =
           assertThrows(
-              IllegalStateException.class,
+              InputException.class,
               () -> CpuKernels.open(1, new Settings(backend, missing, cache())));
       assertTrue(String.valueOf(error.getMessage()).contains(missing.toString()));
     }
@@ -67,7 +68,7 @@ class CpuKernelsTest {
     assertTrue(opened.candidates().getLast().chosen());
     assertTrue(opened.candidates().getFirst().detail().contains("KIF_CACHE"));
     assertThrows(
-        IllegalStateException.class,
+        InputException.class,
         () -> CpuKernels.open(1, new Settings(Backend.NATIVE, null, nowhere)));
   }
 
@@ -80,8 +81,7 @@ class CpuKernelsTest {
     assertEquals(Path.of("/a/b.so"), Settings.of(environment, "", cache()).library());
     assertEquals(Backend.AUTO, Settings.of(Map.of(), "", cache()).backend());
     assertThrows(
-        IllegalArgumentException.class,
-        () -> Settings.of(Map.of("KIF_KERNELS", "cuda"), "", cache()));
+        InputException.class, () -> Settings.of(Map.of("KIF_KERNELS", "cuda"), "", cache()));
   }
 
   @Test
