@@ -27,7 +27,8 @@ public record Measure(String name, double deviation, double limit, String where)
     }
 
     void add(double deviation, String place) {
-      if (!(deviation <= largest)) {
+      // Not a number is the largest of all.
+      if (!Double.isNaN(largest) && !(deviation <= largest)) {
         largest = deviation;
         where = place;
       }
