@@ -96,9 +96,10 @@ public final class Workspace implements AutoCloseable {
       fill(importance.sensitivity(), r -> Math.abs(values.draw(r, 1e-5)), random);
       fill(importance.uncertainty(), r -> Math.abs(values.draw(r, 1e-6)), random);
     }
-    // About a fifth of the ordinary scores lie above.
-    space.innerThreshold.segment().set(JAVA_FLOAT, 0, 1e-11f);
-    space.outerThreshold.segment().set(JAVA_FLOAT, 0, 2e-11f);
+    // Many of the ties meet a threshold, I*U the inner one and I the outer one.
+    boolean ties = values == Values.TIES;
+    space.innerThreshold.segment().set(JAVA_FLOAT, 0, ties ? 0.25f : 1e-11f);
+    space.outerThreshold.segment().set(JAVA_FLOAT, 0, ties ? 0.5f : 2e-11f);
     return space;
   }
 

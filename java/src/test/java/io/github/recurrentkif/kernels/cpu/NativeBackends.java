@@ -42,7 +42,9 @@ final class NativeBackends {
       if (settings.backend() == Backend.NATIVE) {
         fail("this build demands native kernels, but " + e.getMessage(), e);
       }
-      Assumptions.abort("SKIPPED: native kernels are not tested, for " + e.getMessage());
+      String message = "SKIPPED: native kernels are not tested, for " + e.getMessage();
+      System.err.println(message);
+      Assumptions.abort(message);
       throw new AssertionError("not reached", e);
     }
   }
