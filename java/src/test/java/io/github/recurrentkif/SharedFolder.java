@@ -40,7 +40,8 @@ public final class SharedFolder {
     return new JsonMapper().readTree(resolve(path));
   }
 
-  private static Path repository() {
+  /** The root of this checkout. */
+  public static Path repository() {
     @Nullable Path folder = Path.of("").toAbsolutePath();
     while (folder != null
         && !(Files.isRegularFile(folder.resolve("pom.xml"))

@@ -1,0 +1,89 @@
+package io.github.recurrentkif.model;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import io.github.recurrentkif.SharedFolder;
+import io.github.recurrentkif.graph.operators.Activation;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.SequencedSet;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The models we write, through the checker of the onnx package, where Python has it. */
+class OnnxCheckerTest {
+
+  /** {@code KIF_PYTHON}, else {@code python3}. */
+  private static final String PYTHON = System.getenv().getOrDefault("KIF_PYTHON", "python3");
+
+  @TempDir Path folder;
+
+  @Test
+  void everyGraphOfEveryKindOfT5IsValid() throws Exception {
+    if (run(List.of(PYTHON, "-c", "import onnx")).status() != 0) {
+      String reason = "SKIPPED: " + PYTHON + " has no onnx package; KIF_PYTHON names another";
+      System.out.println(reason);
+      abort(reason);
+    }
+    SequencedSet<String> targets = new LinkedHashSet<>(List.of("q", "v", "wo"));
+    List<Trainables> choices =
+        List.of(
+            new Trainables.Adapter(new LoraConfig(4, 8, 0.1, targets)),
+            new Trainables.EveryWeight(),
+            new Trainables.Nothing());
+    List<String> command = new ArrayList<>();
+    command.add(PYTHON);
+    command.add(SharedFolder.repository().resolve("bench/python/check_onnx.py").toString());
+    for (T5Config config : List.of(config(false), config(true))) {
+      for (Trainables trainables : choices) {
+        TrainingArtifacts artifacts = TrainingArtifacts.prepare(config, trainables, folder);
+        command.add(artifacts.training().file().toString());
+        command.add(artifacts.encoder().file().toString());
+        command.add(artifacts.decoderStep().file().toString());
+      }
+    }
+    Outcome outcome = run(command);
+    assertEquals(0, outcome.status(), outcome.said());
+    assertEquals(18, outcome.said().lines().filter(line -> line.startsWith("valid ")).count());
+  }
+
+  private static T5Config config(boolean newer) {
+    return new T5Config(
+        16,
+        4,
+        3,
+        24,
+        2,
+        1,
+        50,
+        8,
+        20,
+        1e-6f,
+        0.1,
+        newer ? Activation.Function.GELU_TANH : Activation.Function.RELU,
+        newer,
+        !newer,
+        !newer,
+        0,
+        1,
+        0);
+  }
+
+  private record Outcome(int status, String said) {}
+
+  private static Outcome run(List<String> command) throws IOException, InterruptedException {
+    Process process;
+    try {
+      process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    } catch (IOException e) {
+      return new Outcome(127, String.valueOf(e.getMessage()));
+    }
+    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    return new Outcome(process.waitFor(), said);
+  }
+}
