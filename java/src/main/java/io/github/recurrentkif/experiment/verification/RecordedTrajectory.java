@@ -139,8 +139,8 @@ record RecordedTrajectory(Path folder, List<FlatTensor> layout, List<RecordedTas
         trace.at("quantile").number(),
         trace.at("beta1").number(),
         trace.at("beta2").number(),
-        trace.at("reset_inner").whole() != 0,
-        trace.at("reset_outer").whole() != 0,
+        trace.at("reset_inner").flag(),
+        trace.at("reset_outer").flag(),
         trace.at("lora_r").whole(),
         trace.at("lora_alpha").number());
   }
@@ -217,7 +217,12 @@ record RecordedTrajectory(Path folder, List<FlatTensor> layout, List<RecordedTas
     Arrays.fill(labels, Batch.IGNORED);
     for (int i = 0; i < rows; i++) {
       RowKey key = micro.rows().get(i);
-      Row row = tasks.get(key.task()).train().get(key.row());
+      Row row = row(key);
+      if (row.inputIds().length > micro.sourceLength()
+          || row.labels().length > micro.targetLength()) {
+        throw new InputException(
+            folder + ": the batch of rows " + micro.rows() + " is shorter than " + key);
+      }
       System.arraycopy(row.inputIds(), 0, ids, i * micro.sourceLength(), row.inputIds().length);
       Arrays.fill(
           mask, i * micro.sourceLength(), i * micro.sourceLength() + row.inputIds().length, 1);
@@ -237,6 +242,16 @@ record RecordedTrajectory(Path folder, List<FlatTensor> layout, List<RecordedTas
               + "; the samples do not belong to the trace");
     }
     return batch;
+  }
+
+  private Row row(RowKey key) {
+    if (key.task() < 0
+        || key.task() >= tasks.size()
+        || key.row() < 0
+        || key.row() >= tasks.get(key.task()).train().size()) {
+      throw new InputException(folder + ": a trace names " + key + ", which no samples file has");
+    }
+    return tasks.get(key.task()).train().get(key.row());
   }
 
   /** The first 8 bytes of SHA-256 over ids, mask and labels as little-endian 64-bit integers. */
