@@ -34,6 +34,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.SequencedSet;
 import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
@@ -55,6 +56,8 @@ public final class TrajectoryCheck {
   private final Backend backend;
   private final Kernels kernels;
 
+  private final Measure.Gatherer misplaced =
+      new Measure.Gatherer("steps in another order than the settings ask for", 0);
   private final Measure.Gatherer losses;
   private final Measure.Gatherer gradientNorms;
   private final Measure.Gatherer learningRates =
@@ -101,6 +104,7 @@ public final class TrajectoryCheck {
     List<Measure> measures = new ArrayList<>();
     for (Measure.Gatherer gatherer :
         List.of(
+            misplaced,
             losses,
             gradientNorms,
             learningRates,
@@ -123,6 +127,11 @@ public final class TrajectoryCheck {
         TextModel text = backend.open(model, new Trainables.Adapter(lora))) {
       load("lora-init.safetensors", text.weights());
       for (RecordedTrajectory.RecordedTask task : trajectory.tasks()) {
+        Optional<String> stranger = task.firstMisplaced();
+        if (stranger.isPresent()) {
+          misplaced.add(1, task.name() + ", " + stranger.get());
+          return;
+        }
         learn(task, text);
         compareTask(task, text.weights());
         compareAnswers(task, text);
