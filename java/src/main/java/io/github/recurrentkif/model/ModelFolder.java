@@ -23,6 +23,9 @@ import tools.jackson.databind.ObjectMapper;
  */
 public final class ModelFolder implements AutoCloseable {
 
+  private static final String EMBEDDING = "shared.weight";
+  private static final String HEAD = "lm_head.weight";
+
   private final Path folder;
   private final T5Config config;
   private final SafetensorsFolder files;
@@ -44,9 +47,27 @@ public final class ModelFolder implements AutoCloseable {
   public static ModelFolder open(Path folder) {
     T5Config config = readConfig(folder);
     try {
-      return new ModelFolder(folder, config, SafetensorsFolder.open(folder));
+      SafetensorsFolder files = SafetensorsFolder.open(folder);
+      return new ModelFolder(folder, config.withTiedHead(isHeadTied(config, files)), files);
     } catch (IOException e) {
       throw new InputException(String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  /**
+   * Whether the embedding serves as head. The files decide, as in the Transformers library since
+   * version 5, which writes {@code tie_word_embeddings: true} whatever the model is: a head that
+   * stands in them and is not the embedding again is a head of its own.
+   */
+  private static boolean isHeadTied(T5Config config, SafetensorsFolder files) {
+    if (!files.contains(HEAD)) {
+      return true;
+    }
+    if (!config.tiedHead() || !files.contains(EMBEDDING)) {
+      return false;
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      return files.float32(HEAD, arena).mismatch(files.float32(EMBEDDING, arena)) < 0;
     }
   }
 
@@ -115,7 +136,7 @@ public final class ModelFolder implements AutoCloseable {
     if (files.contains(name)) {
       return name;
     }
-    if (name.equals("shared.weight")) {
+    if (name.equals(EMBEDDING)) {
       for (String alias :
           new String[] {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}) {
         if (files.contains(alias)) {

@@ -14,7 +14,7 @@ import tools.jackson.databind.JsonNode;
  * @param feedForwardWidth {@code d_ff}
  * @param vocabularySize rows of the embedding; may exceed the tokenizer's vocabulary
  * @param buckets of relative positions; from {@code maximumDistance} on all distances share one
- * @param tiedHead whether the embedding serves as output head
+ * @param tiedHead whether the embedding serves as output head; the model's files have the last word
  * @param scaledHead whether the decoder's output is scaled by {@code modelWidth^-0.5} before the
  *     head
  */
@@ -41,6 +41,29 @@ public record T5Config(
   /** Width of all heads together: rows of q, k and v. */
   public int innerWidth() {
     return heads * headWidth;
+  }
+
+  /** The same architecture with or without a head of its own. */
+  T5Config withTiedHead(boolean tied) {
+    return new T5Config(
+        modelWidth,
+        headWidth,
+        heads,
+        feedForwardWidth,
+        encoderLayers,
+        decoderLayers,
+        vocabularySize,
+        buckets,
+        maximumDistance,
+        normEpsilon,
+        dropout,
+        activation,
+        gated,
+        tied,
+        scaledHead,
+        padToken,
+        endToken,
+        decoderStartToken);
   }
 
   /**

@@ -53,6 +53,11 @@ record JsonFile(Path file, String place, JsonNode node) {
     return node.intValue();
   }
 
+  /** True or false, or 1 or 0 as some programs write them. */
+  boolean flag() {
+    return node.isBoolean() ? node.booleanValue() : whole() != 0;
+  }
+
   double number() {
     if (!node.isNumber()) {
       throw wrong("a number");

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A run of the authors' own trainer, written down step by step: for each task its samples, the very
@@ -79,7 +80,45 @@ record RecordedTrajectory(Path folder, List<FlatTensor> layout, List<RecordedTas
       List<Row> test,
       boolean hasMemory,
       List<Event> events,
-      List<Answer> answers) {}
+      List<Answer> answers) {
+
+    /**
+     * The first recorded step that is not the one the constants ask for at its place, or the first
+     * that is missing.
+     */
+    Optional<String> firstMisplaced() {
+      List<String> expected = new ArrayList<>();
+      long updates = events.stream().filter(Inner.class::isInstance).count();
+      int fusions = 0;
+      for (long update = 1; update <= updates; update++) {
+        expected.add("inner update " + update);
+        if (hasMemory && update % constants.cycleLength() == 0) {
+          for (int repeat = 0; repeat < constants.outerSteps(); repeat++) {
+            expected.add("outer step " + repeat + " after update " + update);
+          }
+          expected.add("fusion " + fusions++ + " after update " + update);
+        }
+      }
+      List<String> found =
+          events.stream()
+              .map(
+                  event ->
+                      switch (event) {
+                        case Inner e -> "inner update " + (e.update() + 1);
+                        case Outer e -> "outer step " + e.repeat() + " after update " + e.update();
+                        case Fusion e -> "fusion " + e.index() + " after update " + e.update();
+                      })
+              .toList();
+      for (int i = 0; i < Math.max(expected.size(), found.size()); i++) {
+        String wanted = i < expected.size() ? expected.get(i) : "the end";
+        String recorded = i < found.size() ? found.get(i) : "the end";
+        if (!wanted.equals(recorded)) {
+          return Optional.of("recorded is " + recorded + " where " + wanted + " is due");
+        }
+      }
+      return Optional.empty();
+    }
+  }
 
   static RecordedTrajectory read(Path folder) {
     if (!Files.isRegularFile(folder.resolve("manifest.json"))) {
@@ -139,8 +178,8 @@ record RecordedTrajectory(Path folder, List<FlatTensor> layout, List<RecordedTas
         trace.at("quantile").number(),
         trace.at("beta1").number(),
         trace.at("beta2").number(),
-        trace.at("reset_inner").whole() != 0,
-        trace.at("reset_outer").whole() != 0,
+        trace.at("reset_inner").flag(),
+        trace.at("reset_outer").flag(),
         trace.at("lora_r").whole(),
         trace.at("lora_alpha").number());
   }
@@ -217,7 +256,12 @@ record RecordedTrajectory(Path folder, List<FlatTensor> layout, List<RecordedTas
     Arrays.fill(labels, Batch.IGNORED);
     for (int i = 0; i < rows; i++) {
       RowKey key = micro.rows().get(i);
-      Row row = tasks.get(key.task()).train().get(key.row());
+      Row row = row(key);
+      if (row.inputIds().length > micro.sourceLength()
+          || row.labels().length > micro.targetLength()) {
+        throw new InputException(
+            folder + ": the batch of rows " + micro.rows() + " is shorter than " + key);
+      }
       System.arraycopy(row.inputIds(), 0, ids, i * micro.sourceLength(), row.inputIds().length);
       Arrays.fill(
           mask, i * micro.sourceLength(), i * micro.sourceLength() + row.inputIds().length, 1);
@@ -237,6 +281,16 @@ record RecordedTrajectory(Path folder, List<FlatTensor> layout, List<RecordedTas
               + "; the samples do not belong to the trace");
     }
     return batch;
+  }
+
+  private Row row(RowKey key) {
+    if (key.task() < 0
+        || key.task() >= tasks.size()
+        || key.row() < 0
+        || key.row() >= tasks.get(key.task()).train().size()) {
+      throw new InputException(folder + ": a trace names " + key + ", which no samples file has");
+    }
+    return tasks.get(key.task()).train().get(key.row());
   }
 
   /** The first 8 bytes of SHA-256 over ids, mask and labels as little-endian 64-bit integers. */
