@@ -200,7 +200,9 @@ public record PeftAdapter(Path folder, LoraConfig config) {
     json.put("fan_in_fan_out", false);
     json.put("inference_mode", true);
     json.put("init_lora_weights", true);
-    json.put("lora_alpha", config.alpha());
+    // PEFT declares a whole number, and reads a fraction as well.
+    boolean whole = config.alpha() == Math.rint(config.alpha());
+    json.put("lora_alpha", whole ? (Number) (long) config.alpha() : config.alpha());
     json.put("lora_dropout", config.dropout());
     json.put("peft_type", "LORA");
     json.put("r", config.rank());
