@@ -107,4 +107,41 @@ case(
     {"weights": torch.tensor([[0.25], [0.0], [0.25], [0.25], [0.25]])},
     {"labels": torch.tensor([[3], [0], [8], [3], [1]])},
 )
+
+
+def grouped_attention(q, k, v, bias, mask=None, scale=0.7):
+    """2 rows of 3 queries over 5 keys, 4 heads of width 2, of which 2 each share keys and values."""
+    split = lambda x, heads: x.view(2, -1, heads, 2).transpose(1, 2)
+    keys, values = (split(x, 2).repeat_interleave(2, dim=1) for x in (k, v))
+    p = torch.softmax(scale * split(q, 4) @ keys.transpose(2, 3) + bias, -1)
+    if mask is not None:
+        p = p * mask.view(p.shape)
+    return (p @ values).transpose(1, 2).reshape(q.shape)
+
+
+def rotary(x, cosine, sine):
+    """2 rows of 3 positions, 2 heads of width 6, as apply_rotary_pos_emb of transformers."""
+    heads = x.view(2, 3, 2, 6)
+    half = torch.cat([-heads[..., 3:], heads[..., :3]], -1)
+    twice = lambda t: torch.cat([t, t], -1).view(t.shape[0], 3, 1, 6)
+    return (heads * twice(cosine) + half * twice(sine)).reshape(x.shape)
+
+
+def angles(rows):
+    a = random(rows, 3, 1, 1, 3, scale=2)
+    return {"cosine": torch.cos(a).float().double(), "sine": torch.sin(a).float().double()}
+
+
+grouped = {"q": random(6, 8), "k": random(10, 4), "v": random(10, 4), "bias": random(2, 4, 3, 5)}
+case("grouped attention", grouped_attention, grouped)
+kept = (torch.rand(8, 3, 5) > 0.3).double() * 1.25
+case("grouped attention with dropout", grouped_attention, grouped, {"mask": kept})
+case("rotary embedding", rotary, {"x": random(6, 12)}, angles(2))
+case("rotary embedding, equal positions", rotary, {"x": random(6, 12)}, angles(1))
+case("bias addition", lambda x, bias: x + bias, {"x": random(5, 3), "bias": random(3)})
+case(
+    "rms norm of heads",
+    lambda x, scale: rms_norm(x.view(-1, 3), scale).view(x.shape),
+    {"x": random(4, 6), "scale": random(3)},
+)
 print("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]")

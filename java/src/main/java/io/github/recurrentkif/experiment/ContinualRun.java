@@ -365,6 +365,7 @@ public final class ContinualRun implements AutoCloseable {
       PeftAdapter.write(
           folder.adapter(task, inputs.tasks().get(task).name()),
           settings.lora(),
+          inputs.model().config(),
           configuration.model().toAbsolutePath().normalize().toString(),
           text.weights());
     }

@@ -3,7 +3,7 @@ package io.github.recurrentkif.experiment;
 import io.github.recurrentkif.continual.ExactMatch;
 import io.github.recurrentkif.data.Sample;
 import io.github.recurrentkif.data.Tokenizer;
-import io.github.recurrentkif.training.GreedyDecoder;
+import io.github.recurrentkif.training.Decoder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -17,12 +17,11 @@ import java.util.stream.IntStream;
 public final class Evaluation {
 
   private final Tokenizer tokenizer;
-  private final GreedyDecoder decoder;
+  private final Decoder decoder;
   private final int batchSize;
   private final int maximumNewTokens;
 
-  public Evaluation(
-      Tokenizer tokenizer, GreedyDecoder decoder, int batchSize, int maximumNewTokens) {
+  public Evaluation(Tokenizer tokenizer, Decoder decoder, int batchSize, int maximumNewTokens) {
     this.tokenizer = tokenizer;
     this.decoder = decoder;
     this.batchSize = batchSize;

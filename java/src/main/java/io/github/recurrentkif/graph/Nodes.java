@@ -178,6 +178,11 @@ public final class Nodes {
     return standard("Where", List.of(condition, a, b));
   }
 
+  /** The larger of both. */
+  public Value maximum(Value a, Value b) {
+    return standard("Max", List.of(a, b));
+  }
+
   public Value clip(Value x, Value minimum, Value maximum) {
     return standard("Clip", List.of(x, minimum, maximum));
   }
@@ -246,6 +251,11 @@ public final class Nodes {
   /** Rows of the table, by index along its first axis. */
   public Value gather(Value table, Value indices) {
     return standard("Gather", List.of(table, indices), Attribute.of("axis", 0));
+  }
+
+  /** Slices of x, by index along an axis. */
+  public Value gatherAlong(long axis, Value x, Value indices) {
+    return standard("Gather", List.of(x, indices), Attribute.of("axis", axis));
   }
 
   /** 0, 1, 2, ... below a scalar limit. */

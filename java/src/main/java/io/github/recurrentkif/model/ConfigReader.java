@@ -2,6 +2,8 @@ package io.github.recurrentkif.model;
 
 import io.github.recurrentkif.memory.InputException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import tools.jackson.databind.JsonNode;
 
 /** Reads keys of a JSON object with one kind of message when a key is not what it should be. */
@@ -47,6 +49,22 @@ final class ConfigReader {
       throw wrong(key, node, "a token id");
     }
     return node.intValue();
+  }
+
+  /** One token id, or a list of them. */
+  List<Integer> tokens(String key, int otherwise) {
+    JsonNode node = json.get(key);
+    if (node == null || !node.isArray()) {
+      return List.of(token(key, otherwise));
+    }
+    List<Integer> ids = new ArrayList<>();
+    for (JsonNode id : node) {
+      if (!id.isInt() || id.intValue() < 0) {
+        throw wrong(key, node, "a token id or a list of them");
+      }
+      ids.add(id.intValue());
+    }
+    return List.copyOf(ids);
   }
 
   double number(String key, double otherwise) {

@@ -23,16 +23,16 @@ import tools.jackson.databind.ObjectMapper;
  */
 public final class ModelFolder implements AutoCloseable {
 
-  private static final String EMBEDDING = "shared.weight";
+  private static final String T5_EMBEDDING = "shared.weight";
   private static final String HEAD = "lm_head.weight";
 
   private final Path folder;
-  private final T5Config config;
+  private final ModelConfig config;
   private final SafetensorsFolder files;
   private final Arena arena = Arena.ofShared();
   private final Map<String, MemorySegment> float32 = new HashMap<>();
 
-  private ModelFolder(Path folder, T5Config config, SafetensorsFolder files) {
+  private ModelFolder(Path folder, ModelConfig config, SafetensorsFolder files) {
     this.folder = folder;
     this.config = config;
     this.files = files;
@@ -45,7 +45,7 @@ public final class ModelFolder implements AutoCloseable {
    *     files are damaged
    */
   public static ModelFolder open(Path folder) {
-    T5Config config = readConfig(folder);
+    ModelConfig config = readConfig(folder);
     try {
       SafetensorsFolder files = SafetensorsFolder.open(folder);
       return new ModelFolder(folder, config.withTiedHead(isHeadTied(config, files)), files);
@@ -59,19 +59,19 @@ public final class ModelFolder implements AutoCloseable {
    * version 5, which writes {@code tie_word_embeddings: true} whatever the model is: a head that
    * stands in them and is not the embedding again is a head of its own.
    */
-  private static boolean isHeadTied(T5Config config, SafetensorsFolder files) {
+  private static boolean isHeadTied(ModelConfig config, SafetensorsFolder files) {
     if (!files.contains(HEAD)) {
       return true;
     }
-    if (!config.tiedHead() || !files.contains(EMBEDDING)) {
+    if (!config.tiedHead() || !files.contains(config.embeddingName())) {
       return false;
     }
     try (Arena arena = Arena.ofConfined()) {
-      return files.float32(HEAD, arena).mismatch(files.float32(EMBEDDING, arena)) < 0;
+      return files.float32(HEAD, arena).mismatch(files.float32(config.embeddingName(), arena)) < 0;
     }
   }
 
-  private static T5Config readConfig(Path folder) {
+  private static ModelConfig readConfig(Path folder) {
     Path file = folder.resolve("config.json");
     if (!Files.isRegularFile(file)) {
       throw new InputException(
@@ -83,10 +83,16 @@ public final class ModelFolder implements AutoCloseable {
       JsonNode json = new ObjectMapper().readTree(file.toFile());
       ConfigReader reader = new ConfigReader(json, file);
       String type = reader.text("model_type", "none");
-      if (!type.equals("t5")) {
-        throw reader.unsupported("model_type", '"' + type + '"', "a model of type \"t5\"");
+      if (type.equals("t5")) {
+        return T5Config.parse(json, file);
       }
-      return T5Config.parse(json, file);
+      if (LlamaConfig.knows(type)) {
+        return LlamaConfig.parse(json, file);
+      }
+      throw reader.unsupported(
+          "model_type",
+          '"' + type + '"',
+          "a model of type \"t5\", \"llama\", \"qwen2\" or \"qwen3\"");
     } catch (JacksonException e) {
       throw new InputException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
     }
@@ -96,7 +102,7 @@ public final class ModelFolder implements AutoCloseable {
     return folder;
   }
 
-  public T5Config config() {
+  public ModelConfig config() {
     return config;
   }
 
@@ -136,7 +142,7 @@ public final class ModelFolder implements AutoCloseable {
     if (files.contains(name)) {
       return name;
     }
-    if (name.equals(EMBEDDING)) {
+    if (name.equals(T5_EMBEDDING)) {
       for (String alias :
           new String[] {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}) {
         if (files.contains(alias)) {

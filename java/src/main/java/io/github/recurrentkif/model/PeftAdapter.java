@@ -168,14 +168,16 @@ public record PeftAdapter(Path folder, LoraConfig config) {
   /**
    * Writes an adapter that PEFT loads. The folder appears complete, or not at all.
    *
+   * @param model of the backbone
    * @param base what PEFT should load it onto: the model's folder, as the user named it
    */
-  public static void write(Path folder, LoraConfig config, String base, ParameterVector weights) {
+  public static void write(
+      Path folder, LoraConfig config, ModelConfig model, String base, ParameterVector weights) {
     Path parent = folder.toAbsolutePath().getParent();
     try {
       Files.createDirectories(parent);
       Path temporary = Files.createTempDirectory(parent, folder.getFileName() + ".tmp-");
-      writeConfig(temporary.resolve(CONFIG), config, base);
+      writeConfig(temporary.resolve(CONFIG), config, model.peftTaskType(), base);
       writeWeights(temporary.resolve(WEIGHTS), weights);
       deleteIfPresent(folder);
       Files.move(temporary, folder, StandardCopyOption.ATOMIC_MOVE);
@@ -193,7 +195,8 @@ public record PeftAdapter(Path folder, LoraConfig config) {
     }
   }
 
-  private static void writeConfig(Path file, LoraConfig config, String base) throws IOException {
+  private static void writeConfig(Path file, LoraConfig config, String taskType, String base)
+      throws IOException {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("base_model_name_or_path", base);
     json.put("bias", "none");
@@ -207,7 +210,7 @@ public record PeftAdapter(Path folder, LoraConfig config) {
     json.put("peft_type", "LORA");
     json.put("r", config.rank());
     json.put("target_modules", new ArrayList<>(config.targets()));
-    json.put("task_type", "SEQ_2_SEQ_LM");
+    json.put("task_type", taskType);
     byte[] bytes =
         JsonMapper.builder()
             .enable(SerializationFeature.INDENT_OUTPUT)

@@ -3,6 +3,7 @@ package io.github.recurrentkif.model;
 import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.memory.InputException;
 import java.nio.file.Path;
+import java.util.List;
 import tools.jackson.databind.JsonNode;
 
 /**
@@ -36,15 +37,36 @@ public record T5Config(
     boolean scaledHead,
     int padToken,
     int endToken,
-    int decoderStartToken) {
+    int decoderStartToken)
+    implements ModelConfig {
+
+  @Override
+  public List<Integer> endTokens() {
+    return List.of(endToken);
+  }
+
+  @Override
+  public String embeddingName() {
+    return "shared.weight";
+  }
+
+  @Override
+  public String peftTaskType() {
+    return "SEQ_2_SEQ_LM";
+  }
+
+  @Override
+  public String family() {
+    return "t5";
+  }
 
   /** Width of all heads together: rows of q, k and v. */
   public int innerWidth() {
     return heads * headWidth;
   }
 
-  /** The same architecture with or without a head of its own. */
-  T5Config withTiedHead(boolean tied) {
+  @Override
+  public T5Config withTiedHead(boolean tied) {
     return new T5Config(
         modelWidth,
         headWidth,

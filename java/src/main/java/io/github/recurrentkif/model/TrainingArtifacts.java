@@ -18,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
 import tools.jackson.databind.SerializationFeature;
@@ -28,13 +29,15 @@ import tools.jackson.databind.json.JsonMapper;
  * training_model.onnx} (loss and gradients), {@code encoder.onnx} and {@code decoder_step.onnx}
  * (greedy decoding), and {@code artifacts.json}, which says what the graphs read and write. The
  * folder is named by a hash of everything that went in.
+ *
+ * @param encoder absent where the model has none: then the decoder step takes prompts as well
  */
 public record TrainingArtifacts(
     Path folder,
     ParameterLayout layout,
     List<DropoutPlace> dropoutPlaces,
     GraphFile training,
-    GraphFile encoder,
+    @Nullable GraphFile encoder,
     GraphFile decoderStep) {
 
   /** An ONNX model, and the frozen parameters that a session of it must be given. */
@@ -46,7 +49,7 @@ public record TrainingArtifacts(
   private static final String DESCRIPTION = "artifacts.json";
 
   /** Takes the artifacts from the cache, or writes them there first. */
-  public static TrainingArtifacts prepare(T5Config config, Trainables trainables, Path cache) {
+  public static TrainingArtifacts prepare(ModelConfig config, Trainables trainables, Path cache) {
     Path folder = cache.resolve("artifacts").resolve(key(config, trainables));
     try {
       if (!Files.isRegularFile(folder.resolve(DESCRIPTION))) {
@@ -63,27 +66,33 @@ public record TrainingArtifacts(
     }
   }
 
-  private static String key(T5Config config, Trainables trainables) {
+  private static String key(ModelConfig config, Trainables trainables) {
     String everything = VERSION + " " + config + " " + trainables;
     try {
       byte[] hash =
           MessageDigest.getInstance("SHA-256").digest(everything.getBytes(StandardCharsets.UTF_8));
-      return "t5-" + HexFormat.of().formatHex(hash, 0, 10);
+      return config.family() + "-" + HexFormat.of().formatHex(hash, 0, 10);
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("every Java runtime has SHA-256", e);
     }
   }
 
-  private static void write(T5Config config, Trainables trainables, Path folder)
+  private static void write(ModelConfig config, Trainables trainables, Path folder)
       throws IOException {
     Files.createDirectories(folder.getParent());
     Path temporary = Files.createTempDirectory(folder.getParent(), "unfinished-");
-    ModelGraph training = new T5(config, trainables, true).training();
     List<ModelGraph> graphs =
-        List.of(
-            training,
-            new T5(config, trainables, false).encoderStep(),
-            new T5(config, trainables, false).decoderStep());
+        switch (config) {
+          case T5Config t5 ->
+              List.of(
+                  new T5(t5, trainables, true).training(),
+                  new T5(t5, trainables, false).encoderStep(),
+                  new T5(t5, trainables, false).decoderStep());
+          case LlamaConfig llama ->
+              List.of(
+                  new Llama(llama, trainables, true).training(),
+                  new Llama(llama, trainables, false).decoderStep());
+        };
     for (ModelGraph graph : graphs) {
       Files.write(temporary.resolve(graph.name() + ".onnx"), onnx(graph));
     }
@@ -116,7 +125,7 @@ public record TrainingArtifacts(
   }
 
   private static Map<String, Object> describe(
-      List<ModelGraph> graphs, T5Config config, Trainables trainables) {
+      List<ModelGraph> graphs, ModelConfig config, Trainables trainables) {
     ModelGraph training = graphs.getFirst();
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("version", VERSION);
@@ -185,7 +194,7 @@ public record TrainingArtifacts(
         ParameterLayout.of(shapes(json.get("trainable"))),
         places,
         graphFile(json, folder, "training_model"),
-        graphFile(json, folder, "encoder"),
+        json.get("frozen").has("encoder") ? graphFile(json, folder, "encoder") : null,
         graphFile(json, folder, "decoder_step"));
   }
 

@@ -7,7 +7,6 @@ import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -15,7 +14,7 @@ import java.util.List;
  * Greedy decoding of a T5 with a key-value cache: the encoder runs once for a batch, then the
  * decoder one token at a time until every row has ended.
  */
-public final class GreedyDecoder implements AutoCloseable {
+public final class GreedyDecoder implements Decoder {
 
   private final T5Config config;
   private final Session encoder;
@@ -39,13 +38,7 @@ public final class GreedyDecoder implements AutoCloseable {
     TextObjective.bindWeights(stepBinding, weights, step);
   }
 
-  /**
-   * Decodes a batch.
-   *
-   * @param sources token ids of each row, the end token included as the tokenizer puts it
-   * @param maximumTokens tokens after which a row is cut, at least 1
-   * @return for each row the tokens after the start token, up to and including the end token
-   */
+  @Override
   public List<long[]> decode(List<long[]> sources, int maximumTokens) {
     int rows = sources.size();
     if (rows == 0) {
@@ -54,32 +47,14 @@ public final class GreedyDecoder implements AutoCloseable {
     int length = sources.stream().mapToInt(source -> source.length).max().orElseThrow();
     encode(sources, rows, Math.max(length, 1));
 
-    long[][] answers = new long[rows][maximumTokens];
-    int[] lengths = new int[rows];
-    boolean[] ended = new boolean[rows];
+    Answers answers = new Answers(rows, maximumTokens, config.endTokens(), config.padToken());
     long[] token = new long[rows];
     Arrays.fill(token, config.decoderStartToken());
-    int running = rows;
-    for (int position = 0; position < maximumTokens && running > 0; position++) {
-      long[] next = advance(token, rows, position);
-      for (int row = 0; row < rows; row++) {
-        if (ended[row]) {
-          token[row] = config.padToken();
-          continue;
-        }
-        token[row] = next[row];
-        answers[row][lengths[row]++] = next[row];
-        if (next[row] == config.endToken()) {
-          ended[row] = true;
-          running--;
-        }
-      }
+    for (int position = 0; position < maximumTokens && !answers.allEnded(); position++) {
+      token = advance(token, rows, position);
+      answers.take(token);
     }
-    List<long[]> results = new ArrayList<>(rows);
-    for (int row = 0; row < rows; row++) {
-      results.add(Arrays.copyOf(answers[row], lengths[row]));
-    }
-    return results;
+    return answers.rows();
   }
 
   private void encode(List<long[]> sources, int rows, int length) {

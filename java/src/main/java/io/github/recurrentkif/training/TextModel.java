@@ -2,7 +2,9 @@ package io.github.recurrentkif.training;
 
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.T5Config;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.runtime.OnnxRuntime;
 import io.github.recurrentkif.runtime.Session;
@@ -10,6 +12,7 @@ import io.github.recurrentkif.runtime.SessionOptions;
 import io.github.recurrentkif.runtime.Tensor;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,7 +28,7 @@ public final class TextModel implements AutoCloseable {
   private final Kernels kernels;
   private final ParameterVector weights;
   private @Nullable TextObjective objective;
-  private @Nullable GreedyDecoder decoder;
+  private @Nullable Decoder decoder;
 
   /**
    * The model, artifacts, runtime and kernels belong to the caller and must outlive this object.
@@ -62,11 +65,19 @@ public final class TextModel implements AutoCloseable {
     return objective;
   }
 
-  public GreedyDecoder decoder() {
+  public Decoder decoder() {
     if (decoder == null) {
       decoder =
-          new GreedyDecoder(
-              model.config(), open(artifacts.encoder()), open(artifacts.decoderStep()), weights);
+          switch (model.config()) {
+            case T5Config t5 ->
+                new GreedyDecoder(
+                    t5,
+                    open(Objects.requireNonNull(artifacts.encoder(), "a T5 has an encoder")),
+                    open(artifacts.decoderStep()),
+                    weights);
+            case LlamaConfig llama ->
+                new CausalDecoder(llama, open(artifacts.decoderStep()), weights);
+          };
     }
     return decoder;
   }

@@ -10,22 +10,27 @@ import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.DropoutPlace;
+import io.github.recurrentkif.model.LlamaConfig;
+import io.github.recurrentkif.model.ModelConfig;
+import io.github.recurrentkif.model.RotaryAngles;
 import io.github.recurrentkif.model.T5Config;
 import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The mean token cross-entropy of a T5 and its gradient, by ONNX Runtime: weights are read and
- * gradients written where they lie in their vectors.
+ * The mean token cross-entropy of a model's answers and its gradient, by ONNX Runtime: weights are
+ * read and gradients written where they lie in their vectors.
  */
 public final class TextObjective implements Objective<Batch> {
 
-  private final T5Config config;
+  private final ModelConfig config;
   private final Kernels kernels;
   private final ParameterVector weights;
   private final List<DropoutPlace> dropoutPlaces;
@@ -40,7 +45,7 @@ public final class TextObjective implements Objective<Batch> {
    * @param session of a training graph, its frozen weights handed in
    */
   public TextObjective(
-      T5Config config,
+      ModelConfig config,
       Session session,
       List<DropoutPlace> dropoutPlaces,
       ParameterVector weights,
@@ -78,7 +83,7 @@ public final class TextObjective implements Objective<Batch> {
       }
       boundGradient = gradient;
     }
-    bindBatch(binding, batch);
+    bindBatch(binding, batch, false);
     bindDropout(binding, batch, randomness);
     binding.run();
     return loss.get(JAVA_FLOAT, 0);
@@ -97,14 +102,24 @@ public final class TextObjective implements Objective<Batch> {
     MemorySegment logits = arena.allocate(rows * config.vocabularySize() * Float.BYTES, 64);
     try (Binding once = session.binding()) {
       bindWeights(once, weights, session);
-      bindBatch(once, batch);
+      bindBatch(once, batch, true);
       once.bindOutput("logits", Tensor.float32(logits, rows, config.vocabularySize()));
       once.run();
     }
     return logits;
   }
 
-  private void bindBatch(Binding target, Batch batch) {
+  /**
+   * @param everyLogit whether logits are wanted at every position; always so for a T5
+   */
+  private void bindBatch(Binding target, Batch batch, boolean everyLogit) {
+    switch (config) {
+      case T5Config t5 -> bindBatch(target, batch, t5);
+      case LlamaConfig llama -> bindBatch(target, batch, llama, everyLogit);
+    }
+  }
+
+  private void bindBatch(Binding target, Batch batch, T5Config t5) {
     int rows = batch.rows();
     int count = batch.labels().length;
     long[] decoderIds = new long[count];
@@ -113,8 +128,8 @@ public final class TextObjective implements Objective<Batch> {
     float weight = 1f / batch.labelledTokens();
     for (int i = 0; i < count; i++) {
       boolean first = i % batch.targetLength() == 0;
-      long previous = first ? config.decoderStartToken() : batch.labels()[i - 1];
-      decoderIds[i] = previous == Batch.IGNORED ? config.padToken() : previous;
+      long previous = first ? t5.decoderStartToken() : batch.labels()[i - 1];
+      decoderIds[i] = previous == Batch.IGNORED ? t5.padToken() : previous;
       boolean counts = batch.labels()[i] != Batch.IGNORED;
       labels[i] = counts ? batch.labels()[i] : 0;
       tokenWeights[i] = counts ? weight : 0;
@@ -125,6 +140,62 @@ public final class TextObjective implements Objective<Batch> {
     bindLongs(target, "labels", labels, count, 1);
     target.bindInput(
         "token_weights", Tensor.float32(scratch.floats("token_weights", tokenWeights), count, 1));
+  }
+
+  /**
+   * The token at a position is learned from the row of the position before. Positions run from 0
+   * through padding as well, as they do where a training script gives none.
+   */
+  private void bindBatch(Binding target, Batch batch, LlamaConfig llama, boolean everyLogit) {
+    int length = batch.sourceLength();
+    long[] logitRows = new long[batch.labels().length];
+    long[] labels = new long[logitRows.length];
+    float[] tokenWeights = new float[logitRows.length];
+    int count = 0;
+    int labelled = 0;
+    for (int i = 0; i < logitRows.length; i++) {
+      boolean counts = (i + 1) % length != 0 && batch.labels()[i + 1] != Batch.IGNORED;
+      if (counts || everyLogit) {
+        logitRows[count] = i;
+        labels[count] = counts ? batch.labels()[i + 1] : 0;
+        tokenWeights[count] = counts ? 1 : 0;
+        count++;
+        labelled += counts ? 1 : 0;
+      }
+    }
+    // A batch whose answers were all cut off: one row that does not count keeps the loss at 0.
+    count = Math.max(count, 1);
+    for (int i = 0; i < count; i++) {
+      tokenWeights[i] /= Math.max(labelled, 1);
+    }
+    long[] positions = LongStream.range(0, length).toArray();
+    bindLongs(target, "input_ids", batch.inputIds(), batch.rows(), length);
+    bindLongs(target, "attention_mask", batch.attentionMask(), batch.rows(), length);
+    bindAngles(target, scratch, new RotaryAngles(llama), positions, 1, length);
+    bindLongs(target, "logit_rows", Arrays.copyOf(logitRows, count), count);
+    bindLongs(target, "labels", Arrays.copyOf(labels, count), count, 1);
+    target.bindInput(
+        "token_weights",
+        Tensor.float32(
+            scratch.floats("token_weights", Arrays.copyOf(tokenWeights, count)), count, 1));
+  }
+
+  /**
+   * @param positions [rows, length]
+   */
+  static void bindAngles(
+      Binding target,
+      Scratch scratch,
+      RotaryAngles angles,
+      long[] positions,
+      int rows,
+      int length) {
+    long bytes = (long) positions.length * angles.pairs() * Float.BYTES;
+    MemorySegment cosine = scratch.buffer("cosine", bytes);
+    MemorySegment sine = scratch.buffer("sine", bytes);
+    angles.write(positions, cosine, sine);
+    target.bindInput("cosine", Tensor.float32(cosine, rows, length, 1, 1, angles.pairs()));
+    target.bindInput("sine", Tensor.float32(sine, rows, length, 1, 1, angles.pairs()));
   }
 
   private void bindLongs(Binding target, String name, long[] values, long... shape) {

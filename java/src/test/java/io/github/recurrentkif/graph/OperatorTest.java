@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.Attention;
 import io.github.recurrentkif.graph.operators.BatchedBias;
+import io.github.recurrentkif.graph.operators.BiasAddition;
 import io.github.recurrentkif.graph.operators.CrossEntropy;
 import io.github.recurrentkif.graph.operators.Dropout;
 import io.github.recurrentkif.graph.operators.Embedding;
@@ -13,7 +14,9 @@ import io.github.recurrentkif.graph.operators.Linear;
 import io.github.recurrentkif.graph.operators.LowRankUpdate;
 import io.github.recurrentkif.graph.operators.Product;
 import io.github.recurrentkif.graph.operators.RelativePositionBias;
+import io.github.recurrentkif.graph.operators.Reshaping;
 import io.github.recurrentkif.graph.operators.RmsNorm;
+import io.github.recurrentkif.graph.operators.RotaryEmbedding;
 import io.github.recurrentkif.graph.operators.Sum;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.runtime.Binding;
@@ -192,6 +195,20 @@ class OperatorTest {
       case "attention", "attention with dropout" -> attention(graph, v, 5, 4, 1);
       case "attention scaled, hidden keys" -> attention(graph, v, 5, 4, 0.5f);
       case "attention over one key" -> attention(graph, v, 1, 1, 1);
+      case "grouped attention", "grouped attention with dropout" -> groupedAttention(graph, v);
+      case "rotary embedding", "rotary embedding, equal positions" ->
+          new RotaryEmbedding(
+              at(v, "x"),
+              RotaryEmbedding.Angles.of(graph.nodes(), at(v, "cosine"), at(v, "sine")),
+              2,
+              6,
+              graph.nodes().vector(2, 3));
+      case "bias addition" -> new BiasAddition(at(v, "x"), at(v, "bias"));
+      case "rms norm of heads" -> {
+        Value heads = graph.apply(new Reshaping(at(v, "x"), graph.nodes().vector(-1, 3)));
+        Value normalised = graph.apply(new RmsNorm(heads, at(v, "scale"), 1e-6f));
+        yield new Reshaping(normalised, graph.nodes().vector(-1, 6));
+      }
       case "cross-entropy" -> new CrossEntropy(at(v, "logits"), at(v, "labels"), at(v, "weights"));
       default -> throw new IllegalArgumentException("no operator for case '" + c.name() + "'");
     };
@@ -204,6 +221,14 @@ class OperatorTest {
             3, 2, graph.nodes().vector(2, queries, 3, 2), graph.nodes().vector(2, keys, 3, 2));
     return new Attention(
         at(v, "q"), at(v, "k"), at(v, "v"), at(v, "bias"), v.get("mask"), heads, scale);
+  }
+
+  private static Attention groupedAttention(Graph graph, Map<String, Value> v) {
+    Attention.Heads heads =
+        new Attention.Heads(
+            4, 2, 2, graph.nodes().vector(2, 3, 4, 2), graph.nodes().vector(2, 5, 2, 2));
+    return new Attention(
+        at(v, "q"), at(v, "k"), at(v, "v"), at(v, "bias"), v.get("mask"), heads, 0.7f);
   }
 
   private static <T> T at(Map<String, T> map, String name) {

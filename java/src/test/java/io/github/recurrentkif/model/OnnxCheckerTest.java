@@ -43,7 +43,9 @@ class OnnxCheckerTest {
       for (Trainables trainables : choices) {
         TrainingArtifacts artifacts = TrainingArtifacts.prepare(config, trainables, folder);
         command.add(artifacts.training().file().toString());
-        command.add(artifacts.encoder().file().toString());
+        if (artifacts.encoder() != null) {
+          command.add(artifacts.encoder().file().toString());
+        }
         command.add(artifacts.decoderStep().file().toString());
       }
     }

