@@ -41,7 +41,7 @@ final class PrepareCommand implements Callable<Integer> {
     try (ModelFolder folder = ModelFolder.open(model)) {
       TrainingArtifacts artifacts =
           TrainingArtifacts.prepare(
-              folder.config(), new Trainables.Adapter(lora), CacheFolder.ofThisUser().path());
+              folder.config(), new Trainables.Adapter(lora), true, CacheFolder.ofThisUser().path());
       // Each weight the graphs read must be there and fit.
       artifacts.training().frozen().forEach(folder::weight);
       terminal.out().println(artifacts.folder());

@@ -117,6 +117,7 @@ public final class ContinualRun implements AutoCloseable {
       TrainingArtifacts.prepare(
           inputs.model().config(),
           new Trainables.Adapter(configuration.settings().lora()),
+          true,
           backend.cache());
       RunFolder folder = RunFolder.create(output);
       folder.writeProvenance(Provenance.of(configuration, inputs.tasks(), backend).toJson());

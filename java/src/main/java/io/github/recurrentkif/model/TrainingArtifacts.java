@@ -45,12 +45,17 @@ public record TrainingArtifacts(
 
   private static final String DESCRIPTION = "artifacts.json";
 
-  /** Takes the artifacts from the cache, or writes them there first. */
-  public static TrainingArtifacts prepare(T5Config config, Trainables trainables, Path cache) {
-    Path folder = cache.resolve("artifacts").resolve(key(config, trainables));
+  /**
+   * Takes the artifacts from the cache, or writes them there first.
+   *
+   * @param dropout whether the training graph drops, as the model and the adapter ask for
+   */
+  public static TrainingArtifacts prepare(
+      T5Config config, Trainables trainables, boolean dropout, Path cache) {
+    Path folder = cache.resolve("artifacts").resolve(key(config, trainables, dropout));
     try {
       if (!Files.isRegularFile(folder.resolve(DESCRIPTION))) {
-        write(config, trainables, folder);
+        write(config, trainables, dropout, folder);
       }
       return read(folder);
     } catch (IOException e) {
@@ -63,8 +68,8 @@ public record TrainingArtifacts(
     }
   }
 
-  private static String key(T5Config config, Trainables trainables) {
-    String everything = VERSION + " " + config + " " + trainables;
+  private static String key(T5Config config, Trainables trainables, boolean dropout) {
+    String everything = VERSION + " " + config + " " + trainables + " " + dropout;
     try {
       byte[] hash =
           MessageDigest.getInstance("SHA-256").digest(everything.getBytes(StandardCharsets.UTF_8));
@@ -74,11 +79,11 @@ public record TrainingArtifacts(
     }
   }
 
-  private static void write(T5Config config, Trainables trainables, Path folder)
+  private static void write(T5Config config, Trainables trainables, boolean dropout, Path folder)
       throws IOException {
     Files.createDirectories(folder.getParent());
     Path temporary = Files.createTempDirectory(folder.getParent(), "unfinished-");
-    ModelGraph training = new T5(config, trainables, true).training();
+    ModelGraph training = new T5(config, trainables, dropout).training();
     List<ModelGraph> graphs =
         List.of(
             training,

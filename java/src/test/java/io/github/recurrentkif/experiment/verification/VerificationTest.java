@@ -26,7 +26,7 @@ class VerificationTest {
     backend =
         new Backend(
             OnnxRuntime.load(),
-            SessionOptions.builder().intraOpThreads(2).memoryPattern(false).build(),
+            SessionOptions.builder().intraOpThreads(1).memoryPattern(false).build(),
             CpuKernels.open(2).kernels(),
             CacheFolder.ofThisUser().path());
   }
