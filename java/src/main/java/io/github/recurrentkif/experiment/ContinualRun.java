@@ -223,7 +223,7 @@ public final class ContinualRun implements AutoCloseable {
             learn(task, resumed ? state.completed() : 0, resumed, matrix, events);
             matrix = matrix.with(examine(task, events));
             writeAdapter(task);
-            save(new Checkpoint(task + 1, false, 0, matrix, events.length()));
+            save(new Checkpoint(task + 1, false, 0, matrix, events.saved()));
           }
           remember(task);
         }
@@ -244,7 +244,7 @@ public final class ContinualRun implements AutoCloseable {
       listener.taskBegins(task, name, completed, plan.updates());
       Recorder recorder = new Recorder(task, matrix, events);
       long done = method.learn(plan, completed, learner, recorder);
-      save(new Checkpoint(task, true, done, matrix, events.length()));
+      save(new Checkpoint(task, true, done, matrix, events.saved()));
       if (done < plan.updates()) {
         throw new CancellationException("stopped after update " + done + " of task " + name);
       }
@@ -444,7 +444,7 @@ public final class ContinualRun implements AutoCloseable {
           return true;
         }
         if (System.nanoTime() - lastSave >= interval) {
-          save(new Checkpoint(task, true, completed, matrix, events.length()));
+          save(new Checkpoint(task, true, completed, matrix, events.saved()));
           lastSave = System.nanoTime();
         }
         return false;
