@@ -3,6 +3,8 @@ package io.github.recurrentkif.cli;
 import io.github.recurrentkif.data.Tokenizer;
 import io.github.recurrentkif.experiment.Backend;
 import io.github.recurrentkif.experiment.Evaluation;
+import io.github.recurrentkif.experiment.SampleFormat;
+import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.PeftAdapter;
 import io.github.recurrentkif.model.Trainables;
@@ -45,8 +47,12 @@ final class AnswerOptions {
 
   @Mixin private BackendOptions backendOptions;
 
-  /** Opens everything, asks, and closes everything. */
-  int with(ToIntFunction<Evaluation> work) {
+  /**
+   * Opens everything, asks, and closes everything.
+   *
+   * @param settings in what form samples are asked: those somebody chose
+   */
+  int with(Settings settings, ToIntFunction<Evaluation> work) {
     PeftAdapter peft = adapter == null ? null : PeftAdapter.open(adapter);
     Trainables trainables =
         peft == null ? new Trainables.Nothing() : new Trainables.Adapter(peft.config());
@@ -57,8 +63,10 @@ final class AnswerOptions {
       if (peft != null) {
         peft.load(text.weights());
       }
+      SampleFormat format =
+          new SampleFormat(folder.config(), tokenizer, settings.forModel(folder.config()));
       return work.applyAsInt(
-          new Evaluation(tokenizer, text.decoder(), batchSize, maximumNewTokens));
+          new Evaluation(tokenizer, format::prompt, text.decoder(), batchSize, maximumNewTokens));
     }
   }
 }

@@ -6,11 +6,14 @@ import io.github.recurrentkif.data.Task;
 import io.github.recurrentkif.data.TaskFiles;
 import io.github.recurrentkif.data.TaskReader;
 import io.github.recurrentkif.experiment.Evaluation;
+import io.github.recurrentkif.experiment.Settings;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -45,6 +48,12 @@ final class EvaluateCommand implements Callable<Integer> {
       description = "Of each task, the first ones; 0 for all (default: ${DEFAULT-VALUE}).")
   private int maximumTestSamples;
 
+  @Option(
+      names = "--prompt-format",
+      paramLabel = "FORMAT",
+      description = "plain or alpaca (default: plain for T5, alpaca for LLaMA and Qwen).")
+  private @Nullable String promptFormat;
+
   @Mixin private AnswerOptions options;
 
   EvaluateCommand(Terminal terminal) {
@@ -58,7 +67,11 @@ final class EvaluateCommand implements Callable<Integer> {
         new SampleLimits(
             Integer.MAX_VALUE, maximumTestSamples == 0 ? Integer.MAX_VALUE : maximumTestSamples);
     List<Task> read = tasks.stream().map(name -> reader.read(name, limits)).toList();
-    return options.with(evaluation -> evaluate(evaluation, read));
+    Settings settings =
+        promptFormat == null
+            ? Settings.defaults()
+            : Settings.defaults().with(Map.of(Settings.PROMPT_FORMAT.name(), promptFormat));
+    return options.with(settings, evaluation -> evaluate(evaluation, read));
   }
 
   private int evaluate(Evaluation evaluation, List<Task> read) {

@@ -1,12 +1,14 @@
 package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.data.Sample;
+import io.github.recurrentkif.experiment.Settings;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -37,7 +39,9 @@ final class GenerateCommand implements Callable<Integer> {
     List<Sample> samples =
         (prompts.isEmpty() ? standardInput() : prompts)
             .stream().map(prompt -> new Sample("", prompt, "")).toList();
+    // A prompt that was typed is complete.
     return options.with(
+        Settings.defaults().with(Map.of(Settings.PROMPT_FORMAT.name(), "plain")),
         evaluation -> {
           evaluation.answers(samples, answered -> {}, () -> false).forEach(terminal.out()::println);
           return ExitCode.OK;

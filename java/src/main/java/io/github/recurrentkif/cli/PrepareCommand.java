@@ -37,11 +37,11 @@ final class PrepareCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    LoraConfig lora = Settings.defaults().with(settings).lora();
     try (ModelFolder folder = ModelFolder.open(model)) {
+      LoraConfig lora = Settings.defaults().with(settings).forModel(folder.config()).lora();
       TrainingArtifacts artifacts =
           TrainingArtifacts.prepare(
-              folder.config(), new Trainables.Adapter(lora), CacheFolder.ofThisUser().path());
+              folder.config(), new Trainables.Adapter(lora), true, CacheFolder.ofThisUser().path());
       // Each weight the graphs read must be there and fit.
       artifacts.training().frozen().forEach(folder::weight);
       terminal.out().println(artifacts.folder());

@@ -25,6 +25,8 @@ import picocli.CommandLine.Spec;
 /** {@code kif train}: learns tasks one after another. */
 @Command(
     name = "train",
+    sortOptions = false,
+    customSynopsis = "kif train --model=DIR --data=DIR --tasks=TASK,TASK... --output=RUN [OPTIONS]",
     description = "Learn tasks one after another and measure what is forgotten.")
 final class TrainCommand implements Callable<Integer> {
 
@@ -49,15 +51,8 @@ final class TrainCommand implements Callable<Integer> {
       required = true,
       split = ",",
       paramLabel = "TASK",
-      description = "The tasks in the order to learn them.")
+      description = "The tasks, separated by commas, in the order to learn them.")
   private List<String> tasks;
-
-  @Option(
-      names = "--method",
-      paramLabel = "METHOD",
-      defaultValue = "recurrent-kif",
-      description = "recurrent-kif, sequential-lora or lora-replay (default: ${DEFAULT-VALUE}).")
-  private String method;
 
   @Option(
       names = "--output",
@@ -67,9 +62,16 @@ final class TrainCommand implements Callable<Integer> {
   private Path output;
 
   @Option(
+      names = "--method",
+      paramLabel = "METHOD",
+      defaultValue = "recurrent-kif",
+      description = "recurrent-kif, sequential-lora or lora-replay (default: ${DEFAULT-VALUE}).")
+  private String method;
+
+  @Option(
       names = "--set",
       paramLabel = "KEY=VALUE",
-      description = "A setting; they are listed below.")
+      description = "A setting; may be repeated. They are listed below.")
   private Map<String, String> settings = new LinkedHashMap<>();
 
   @Mixin private BackendOptions backendOptions;
@@ -81,20 +83,37 @@ final class TrainCommand implements Callable<Integer> {
   @Spec
   void listSettings(CommandLine.Model.CommandSpec spec) {
     String section = "settings";
-    IHelpSectionRenderer renderer = _ -> settingsHelp();
+    IHelpSectionRenderer renderer = _ -> settingsHelp(spec);
     List<String> keys = new ArrayList<>(spec.usageMessage().sectionKeys());
     keys.add(keys.indexOf(CommandLine.Model.UsageMessageSpec.SECTION_KEY_FOOTER_HEADING), section);
     spec.usageMessage().sectionKeys(keys);
     spec.usageMessage().sectionMap().put(section, renderer);
   }
 
-  private static String settingsHelp() {
-    StringBuilder text = new StringBuilder("\nSettings (--set KEY=VALUE):\n");
-    Table table = new Table("  key", "default", "meaning");
+  /** One line for each setting, its description wrapped under itself where it is too long. */
+  private static String settingsHelp(CommandLine.Model.CommandSpec spec) {
+    int name = Settings.all().stream().mapToInt(s -> s.name().length()).max().orElse(0);
+    int value = Settings.all().stream().mapToInt(s -> s.defaultText().length()).max().orElse(0);
+    String indent = " ".repeat(2 + name + 2 + value + 2);
+    int width = Math.max(20, spec.usageMessage().width() - indent.length());
+    StringBuilder text = new StringBuilder("\nSettings (--set KEY=VALUE) and their defaults:\n");
     for (Setting<?> setting : Settings.all()) {
-      table.row("  " + setting.name(), setting.defaultText(), setting.description());
+      text.append(
+          "  %%-%ds  %%-%ds  "
+              .formatted(name, value)
+              .formatted(setting.name(), setting.defaultText()));
+      int column = 0;
+      for (String word : setting.description().split(" ", -1)) {
+        if (column > 0 && column + 1 + word.length() > width) {
+          text.append('\n').append(indent);
+          column = 0;
+        }
+        text.append(column == 0 ? "" : " ").append(word);
+        column += word.length() + (column == 0 ? 0 : 1);
+      }
+      text.append('\n');
     }
-    return text.append(table).toString();
+    return text.toString();
   }
 
   @Override

@@ -15,8 +15,8 @@ import tools.jackson.core.JsonToken;
 /**
  * Reads tasks in the format of the continual-learning benchmark's public releases: a JSON array of
  * records with the string keys {@code id}, {@code instruction}, {@code input} and {@code output}
- * (no {@code instruction} in a {@code _T5} file, whose {@code input} begins with it). The prompt is
- * instruction and input without anything between them; other keys are ignored.
+ * (no {@code instruction} in a {@code _T5} file, whose {@code input} begins with it). How they
+ * become a prompt is up to a {@link PromptFormat}; other keys are ignored.
  *
  * <p>A file is read to its end whatever the limits: a broken record is an error even where it would
  * not be used.
@@ -117,23 +117,22 @@ public final class TaskReader {
     String id = text(texts, otherKinds, ID, place);
     String input = text(texts, otherKinds, INPUT, place);
     String target = text(texts, otherKinds, OUTPUT, place);
-    String source;
+    String instruction = "";
     if (file.instructionMerged()) {
       if (texts.containsKey(INSTRUCTION) || otherKinds.containsKey(INSTRUCTION)) {
         throw wrong(
             place, "no key 'instruction', since the 'input' of a _T5 file begins with it", "one");
       }
-      source = input;
     } else {
-      source = text(texts, otherKinds, INSTRUCTION, place) + input;
+      instruction = text(texts, otherKinds, INSTRUCTION, place);
     }
-    if (source.isBlank()) {
+    if (instruction.isBlank() && input.isBlank()) {
       throw wrong(place, "a prompt", "only white space");
     }
     if (target.isBlank()) {
       throw wrong(place + ", key 'output'", "an answer to learn", "only white space");
     }
-    return new Sample(id, source, target);
+    return new Sample(id, instruction, input, target);
   }
 
   private static String text(

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 
 /**
@@ -117,7 +118,12 @@ public final class Tokenizer implements AutoCloseable {
    * @param skipSpecialTokens whether {@code </s>}, {@code <pad>} and their like are left out
    */
   public String decode(long[] ids, boolean skipSpecialTokens) {
-    return tokenizer.decode(ids, skipSpecialTokens);
+    // Older tokenizer.json files do not mark these two as special.
+    long[] kept =
+        skipSpecialTokens
+            ? Arrays.stream(ids).filter(id -> id != endOfSequence() && id != padding()).toArray()
+            : ids;
+    return tokenizer.decode(kept, skipSpecialTokens);
   }
 
   /** One more than the largest id, tokens added later included; the model may have more rows. */

@@ -18,9 +18,18 @@ public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kerne
 
   /** A model whose trainable weights are still zero; its artifacts are prepared if need be. */
   public TextModel open(ModelFolder model, Trainables trainables) {
+    return open(model, trainables, true);
+  }
+
+  /** The same without any dropout, whatever the model and the adapter ask for: for comparisons. */
+  public TextModel openWithoutDropout(ModelFolder model, Trainables trainables) {
+    return open(model, trainables, false);
+  }
+
+  private TextModel open(ModelFolder model, Trainables trainables, boolean dropout) {
     return new TextModel(
         model,
-        TrainingArtifacts.prepare(model.config(), trainables, cache),
+        TrainingArtifacts.prepare(model.config(), trainables, dropout, cache),
         runtime,
         options,
         kernels);

@@ -6,6 +6,8 @@ import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.VectorFile;
 import io.github.recurrentkif.training.Resumable;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,6 +16,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.zip.CRC32C;
+import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
 
@@ -33,6 +37,7 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
 
   private static final String STATE = "state";
   private static final String WEIGHTS = "weights";
+  private static final long CHUNK = 8L << 20;
 
   /** Writes the state of a run; the file appears when it is whole. */
   void write(Path file, ParameterVector weights, Resumable learner, Resumable method) {
@@ -44,10 +49,12 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
     json.put("events", eventBytes);
     json.put("learner", learner.counters());
     json.put("method", method.counters());
+    SequencedMap<String, ParameterVector> vectors = vectors(weights, learner, method);
+    json.put("checksums", checksums(vectors));
     SequencedMap<String, String> metadata = new LinkedHashMap<>();
     metadata.put(STATE, new ObjectMapper().writeValueAsString(json));
     try {
-      VectorFile.write(file, vectors(weights, learner, method), metadata);
+      VectorFile.write(file, vectors, metadata);
     } catch (IOException e) {
       throw new InputException(
           "the checkpoint cannot be written, the last one is still there: "
@@ -66,37 +73,79 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
     return all;
   }
 
+  /** CRC-32C of each vector: a file that was damaged must not go on as another run. */
+  private static SequencedMap<String, Long> checksums(
+      SequencedMap<String, ParameterVector> vectors) {
+    SequencedMap<String, Long> checksums = new LinkedHashMap<>();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment host = arena.allocate(CHUNK);
+      vectors.forEach(
+          (name, vector) -> {
+            CRC32C checksum = new CRC32C();
+            long size = vector.segment().byteSize();
+            for (long from = 0; from < size; from += CHUNK) {
+              MemorySegment part = host.asSlice(0, Math.min(CHUNK, size - from));
+              vector.device().download(vector.segment().asSlice(from, part.byteSize()), part);
+              checksum.update(part.asByteBuffer());
+            }
+            checksums.put(name, checksum.getValue());
+          });
+    }
+    return checksums;
+  }
+
   /**
    * Restores the newest state of a run.
    *
    * @return empty if none has been written yet
+   * @throws InputException if the file is damaged or belongs to another run
    */
   static Optional<Checkpoint> read(
       Path file, ParameterVector weights, Resumable learner, Resumable method) {
     if (!Files.isRegularFile(file)) {
       return Optional.empty();
     }
-    try (VectorFile vectors = VectorFile.open(file)) {
-      for (var entry : vectors(weights, learner, method).entrySet()) {
-        if (!vectors.names().contains(entry.getKey())) {
+    try (VectorFile stored = VectorFile.open(file)) {
+      SequencedMap<String, ParameterVector> vectors = vectors(weights, learner, method);
+      for (var entry : vectors.entrySet()) {
+        if (!stored.names().contains(entry.getKey())) {
           throw new InputException(
               file + ": holds no vector '" + entry.getKey() + "'; it belongs to another method");
         }
-        vectors.read(entry.getKey(), entry.getValue());
+        stored.read(entry.getKey(), entry.getValue());
       }
-      JsonNode json = new ObjectMapper().readTree(vectors.metadata().get(STATE));
-      learner.restore(counters(json.get("learner")));
-      method.restore(counters(json.get("method")));
+      JsonNode json = new ObjectMapper().readTree(stored.metadata().getOrDefault(STATE, "{}"));
+      checksums(vectors)
+          .forEach(
+              (name, checksum) -> {
+                if (required(json, "checksums").path(name).asLong(-1) != checksum) {
+                  throw new IllegalArgumentException(
+                      "vector '" + name + "' is not what was written");
+                }
+              });
+      learner.restore(counters(required(json, "learner")));
+      method.restore(counters(required(json, "method")));
       return Optional.of(
           new Checkpoint(
-              json.get("task").intValue(),
-              json.get("begun").booleanValue(),
-              json.get("completed").longValue(),
-              matrix(json.get("matrix")),
-              json.get("events").longValue()));
-    } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + RunFolder.message(e), e);
+              required(json, "task").intValue(),
+              required(json, "begun").booleanValue(),
+              required(json, "completed").longValue(),
+              matrix(required(json, "matrix")),
+              required(json, "events").longValue()));
+    } catch (IOException | IllegalArgumentException | JacksonException e) {
+      throw new InputException(
+          "%s: the checkpoint is damaged, and the run cannot go on from it: %s; put back a copy of the file, or begin a new run"
+              .formatted(file, e.getMessage()),
+          e);
     }
+  }
+
+  private static JsonNode required(JsonNode json, String key) {
+    JsonNode node = json.get(key);
+    if (node == null) {
+      throw new IllegalArgumentException("its state has no '" + key + "'");
+    }
+    return node;
   }
 
   private static Map<String, Long> counters(JsonNode json) {

@@ -9,7 +9,6 @@ import io.github.recurrentkif.continual.Observer;
 import io.github.recurrentkif.continual.SampledPlan;
 import io.github.recurrentkif.continual.TaskPlan;
 import io.github.recurrentkif.data.Batch;
-import io.github.recurrentkif.data.BatchBuilder;
 import io.github.recurrentkif.data.EncodedSample;
 import io.github.recurrentkif.data.MemorySampler;
 import io.github.recurrentkif.data.Sample;
@@ -111,12 +110,16 @@ public final class ContinualRun implements AutoCloseable {
    *
    * @throws InputException if something cannot be used
    */
-  public static ContinualRun begin(Path output, RunConfiguration configuration, Backend backend) {
-    Inputs inputs = Inputs.open(configuration);
+  public static ContinualRun begin(Path output, RunConfiguration asked, Backend backend) {
+    Inputs inputs = Inputs.open(asked);
     try {
+      RunConfiguration configuration = asked.forModel(inputs.model().config());
+      SampleFormat format = formatOf(configuration, inputs);
+      inputs.tasks().forEach(task -> format.prompt(task.train().getFirst()));
       TrainingArtifacts.prepare(
           inputs.model().config(),
           new Trainables.Adapter(configuration.settings().lora()),
+          true,
           backend.cache());
       RunFolder folder = RunFolder.create(output);
       folder.writeProvenance(Provenance.of(configuration, inputs.tasks(), backend).toJson());
@@ -145,6 +148,10 @@ public final class ContinualRun implements AutoCloseable {
       throw e;
     }
     return new ContinualRun(configuration, backend, folder, inputs);
+  }
+
+  private static SampleFormat formatOf(RunConfiguration configuration, Inputs inputs) {
+    return new SampleFormat(inputs.model().config(), inputs.tokenizer(), configuration.settings());
   }
 
   public static RunConfiguration configurationOf(RunFolder folder) {
@@ -192,6 +199,7 @@ public final class ContinualRun implements AutoCloseable {
     private final RunListener listener;
     private final BooleanSupplier stop;
     private final RandomKey key = RandomKey.ofSeed(settings.get(Settings.SEED));
+    private final SampleFormat format = formatOf(configuration, inputs);
     private final List<EncodedSample> memory = new ArrayList<>();
 
     Session(
@@ -222,7 +230,7 @@ public final class ContinualRun implements AutoCloseable {
             learn(task, resumed ? state.completed() : 0, resumed, matrix, events);
             matrix = matrix.with(examine(task, events));
             writeAdapter(task);
-            save(new Checkpoint(task + 1, false, 0, matrix, events.length()));
+            save(new Checkpoint(task + 1, false, 0, matrix, events.saved()));
           }
           remember(task);
         }
@@ -243,7 +251,7 @@ public final class ContinualRun implements AutoCloseable {
       listener.taskBegins(task, name, completed, plan.updates());
       Recorder recorder = new Recorder(task, matrix, events);
       long done = method.learn(plan, completed, learner, recorder);
-      save(new Checkpoint(task, true, done, matrix, events.length()));
+      save(new Checkpoint(task, true, done, matrix, events.saved()));
       if (done < plan.updates()) {
         throw new CancellationException("stopped after update " + done + " of task " + name);
       }
@@ -278,24 +286,13 @@ public final class ContinualRun implements AutoCloseable {
     }
 
     private SampledPlan.Samples<Batch> source(List<EncodedSample> samples) {
-      BatchBuilder builder =
-          new BatchBuilder(
-              inputs.model().config().padToken(), BatchBuilder.REFERENCE_LENGTH_MULTIPLE);
       List<EncodedSample> all = List.copyOf(samples);
       return new SampledPlan.Samples<>(
-          all.size(), numbers -> builder.build(Arrays.stream(numbers).mapToObj(all::get).toList()));
+          all.size(), numbers -> format.batch(Arrays.stream(numbers).mapToObj(all::get).toList()));
     }
 
     private List<EncodedSample> encode(List<Sample> samples) {
-      return samples.stream()
-          .map(
-              sample ->
-                  EncodedSample.of(
-                      sample,
-                      inputs.tokenizer(),
-                      settings.get(Settings.MAXIMUM_SOURCE_TOKENS),
-                      settings.get(Settings.MAXIMUM_TARGET_TOKENS)))
-          .toList();
+      return samples.stream().map(format::encode).toList();
     }
 
     /**
@@ -322,6 +319,7 @@ public final class ContinualRun implements AutoCloseable {
       Evaluation evaluation =
           new Evaluation(
               inputs.tokenizer(),
+              format::prompt,
               text.decoder(),
               settings.get(Settings.EVALUATION_BATCH_SIZE),
               settings.get(Settings.MAXIMUM_NEW_TOKENS));
@@ -444,7 +442,7 @@ public final class ContinualRun implements AutoCloseable {
           return true;
         }
         if (System.nanoTime() - lastSave >= interval) {
-          save(new Checkpoint(task, true, completed, matrix, events.length()));
+          save(new Checkpoint(task, true, completed, matrix, events.saved()));
           lastSave = System.nanoTime();
         }
         return false;

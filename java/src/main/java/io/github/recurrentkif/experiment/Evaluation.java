@@ -10,6 +10,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
@@ -17,12 +18,22 @@ import java.util.stream.IntStream;
 public final class Evaluation {
 
   private final Tokenizer tokenizer;
+  private final Function<Sample, long[]> prompts;
   private final Decoder decoder;
   private final int batchSize;
   private final int maximumNewTokens;
 
-  public Evaluation(Tokenizer tokenizer, Decoder decoder, int batchSize, int maximumNewTokens) {
+  /**
+   * @param prompts the tokens that ask a sample's question
+   */
+  public Evaluation(
+      Tokenizer tokenizer,
+      Function<Sample, long[]> prompts,
+      Decoder decoder,
+      int batchSize,
+      int maximumNewTokens) {
     this.tokenizer = tokenizer;
+    this.prompts = prompts;
     this.decoder = decoder;
     this.batchSize = batchSize;
     this.maximumNewTokens = maximumNewTokens;
@@ -35,10 +46,7 @@ public final class Evaluation {
    * @throws CancellationException if {@code stop} says so between two batches
    */
   public List<String> answers(List<Sample> samples, IntConsumer progress, BooleanSupplier stop) {
-    List<long[]> sources =
-        samples.stream()
-            .map(sample -> tokenizer.encode(sample.source(), Integer.MAX_VALUE))
-            .toList();
+    List<long[]> sources = samples.stream().map(prompts).toList();
     int[] byLength =
         IntStream.range(0, samples.size())
             .boxed()

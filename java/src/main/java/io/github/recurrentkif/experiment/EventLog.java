@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
@@ -30,10 +31,14 @@ final class EventLog implements AutoCloseable {
     try {
       FileChannel channel =
           FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-      if (channel.size() > length) {
-        channel.truncate(length);
+      if (channel.size() < length) {
+        channel.close();
+        throw new InputException(
+            "%s: expected at least the %d bytes that the checkpoint remembers, found %d; put the file back, or begin a new run"
+                .formatted(file, length, Files.size(file)));
       }
-      channel.position(channel.size());
+      channel.truncate(length);
+      channel.position(length);
       return new EventLog(file, channel);
     } catch (IOException e) {
       throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);
@@ -52,12 +57,13 @@ final class EventLog implements AutoCloseable {
     }
   }
 
-  /** Bytes so far. */
-  long length() {
+  /** Bytes so far, all of which are safe on the disk when this returns. */
+  long saved() {
     try {
+      channel.force(false);
       return channel.position();
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + RunFolder.message(e), e);
+      throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);
     }
   }
 

@@ -73,6 +73,6 @@ public enum MethodName {
         rule,
         rule,
         preset.merge(),
-        preset.outerLoop());
+        settings.get(Settings.OUTER_LOOP));
   }
 }

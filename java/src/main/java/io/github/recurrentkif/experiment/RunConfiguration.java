@@ -1,6 +1,7 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.model.ModelConfig;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -30,6 +31,11 @@ public record RunConfiguration(
     if (new LinkedHashSet<>(tasks).size() != tasks.size()) {
       throw new InputException("a task stands twice in --tasks " + String.join(",", tasks));
     }
+  }
+
+  /** This run, with what nobody chose as the family of the model needs it. */
+  RunConfiguration forModel(ModelConfig family) {
+    return new RunConfiguration(model, data, tasks, method, settings.forModel(family));
   }
 
   Map<String, Object> toJson() {

@@ -35,7 +35,9 @@ public final class RunFolder implements AutoCloseable {
   static final int VERSION = 1;
 
   private static final String CONFIGURATION = "configuration.json";
+  private static final String PROVENANCE = "provenance.json";
   private static final String RESULT = "result.json";
+  private static final String LOCK = "run.lock";
 
   private static final JsonMapper JSON =
       JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
@@ -66,8 +68,7 @@ public final class RunFolder implements AutoCloseable {
     try {
       if (Files.isDirectory(folder)) {
         try (var files = Files.list(folder)) {
-          // A lock alone is what is left of a run that was killed before it wrote anything.
-          if (files.anyMatch(file -> !file.getFileName().toString().equals("run.lock"))) {
+          if (!files.allMatch(RunFolder::isBeginning)) {
             throw new InputException(
                 folder + ": is not empty and holds no run; name a new folder for the run");
           }
@@ -98,7 +99,8 @@ public final class RunFolder implements AutoCloseable {
     }
     try {
       RunFolder run = locked(folder);
-      int version = run.configuration().path("version").asInt(0);
+      run.deleteTemporaryFiles();
+      int version = run.version();
       if (version != VERSION) {
         run.close();
         throw new InputException(
@@ -116,10 +118,38 @@ public final class RunFolder implements AutoCloseable {
     }
   }
 
+  private int version() {
+    try {
+      return configuration().path("version").asInt(0);
+    } catch (RuntimeException e) {
+      close();
+      throw e;
+    }
+  }
+
+  /** Whether a file is what is left of a run that was killed before its configuration stood. */
+  private static boolean isBeginning(Path file) {
+    String name = file.getFileName().toString();
+    return name.equals(LOCK) || name.equals(PROVENANCE) || isTemporary(file);
+  }
+
+  private static boolean isTemporary(Path file) {
+    String name = file.getFileName().toString();
+    return name.startsWith(".") && name.endsWith(".tmp");
+  }
+
+  /** Takes away what a killed process had begun to write: a checkpoint may be large. */
+  private void deleteTemporaryFiles() throws IOException {
+    try (var files = Files.list(folder)) {
+      for (Path file : files.filter(RunFolder::isTemporary).toList()) {
+        Files.deleteIfExists(file);
+      }
+    }
+  }
+
   private static RunFolder locked(Path folder) throws IOException {
     FileChannel channel =
-        FileChannel.open(
-            folder.resolve("run.lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        FileChannel.open(folder.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
     try {
       FileLock lock = channel.tryLock();
       if (lock != null) {
@@ -178,7 +208,7 @@ public final class RunFolder implements AutoCloseable {
   }
 
   void writeProvenance(Object json) {
-    write("provenance.json", json);
+    write(PROVENANCE, json);
   }
 
   void writeResult(Object json) {

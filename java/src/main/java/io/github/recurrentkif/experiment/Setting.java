@@ -1,6 +1,7 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.memory.InputException;
+import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
@@ -44,6 +45,7 @@ public record Setting<T>(
       case SequencedSet<?> set -> String.join(",", set.stream().map(String::valueOf).toList());
       case Double number when number == Math.rint(number) && Math.abs(number) < 1e6 ->
           String.valueOf(number.longValue());
+      case Double number -> new BigDecimal(String.valueOf(number)).toPlainString();
       case Enum<?> choice -> choice.name().toLowerCase(Locale.ROOT).replace('_', '-');
       default -> String.valueOf(value);
     };

@@ -1,9 +1,16 @@
 package io.github.recurrentkif.experiment;
 
+import io.github.recurrentkif.continual.RecurrentKifSettings.OuterLoop;
+import io.github.recurrentkif.data.CausalEncoding;
+import io.github.recurrentkif.data.PromptFormat;
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.LoraConfig;
+import io.github.recurrentkif.model.ModelConfig;
+import io.github.recurrentkif.model.T5Config;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
@@ -64,7 +71,34 @@ public final class Settings {
   public static final Setting<Double> LORA_DROPOUT =
       Setting.below("lora-dropout", 0.05, 1, "on the input of the adapter");
   public static final Setting<SequencedSet<String>> LORA_TARGETS =
-      Setting.words("lora-targets", List.of("q", "v"), "linear layers that get an adapter");
+      Setting.words(
+          "lora-targets",
+          List.of("q", "v"),
+          "linear layers that get an adapter; LLaMA and Qwen: q_proj,v_proj");
+  public static final Setting<PromptFormat> PROMPT_FORMAT =
+      Setting.choice(
+          "prompt-format",
+          PromptFormat.PLAIN,
+          PromptFormat.class,
+          "how instruction and input become a prompt; LLaMA and Qwen: alpaca");
+  public static final Setting<Integer> MAXIMUM_TOKENS =
+      Setting.whole(
+          "maximum-tokens",
+          512,
+          4,
+          "of prompt and answer together when training; LLaMA and Qwen only");
+  public static final Setting<CausalEncoding.Cut> LONG_SAMPLES =
+      Setting.choice(
+          "cut",
+          CausalEncoding.Cut.INPUT,
+          CausalEncoding.Cut.class,
+          "what longer samples lose; as released for LLaMA: answer");
+  public static final Setting<OuterLoop> OUTER_LOOP =
+      Setting.choice(
+          "outer-loop",
+          OuterLoop.SHARED_OPTIMIZER,
+          OuterLoop.class,
+          "whether memory moves weights; as released for LLaMA: importance-only");
   public static final Setting<Integer> MAXIMUM_SOURCE_TOKENS =
       Setting.whole("maximum-source-tokens", 1024, 2, "longer prompts are cut when training");
   public static final Setting<Integer> MAXIMUM_TARGET_TOKENS =
@@ -100,6 +134,7 @@ public final class Settings {
           MODE,
           CYCLE_LENGTH,
           OUTER_STEPS,
+          OUTER_LOOP,
           MEMORY_BATCH_SIZE,
           MEMORY_PERCENT,
           QUANTILE,
@@ -109,6 +144,9 @@ public final class Settings {
           LORA_ALPHA,
           LORA_DROPOUT,
           LORA_TARGETS,
+          PROMPT_FORMAT,
+          MAXIMUM_TOKENS,
+          LONG_SAMPLES,
           MAXIMUM_SOURCE_TOKENS,
           MAXIMUM_TARGET_TOKENS,
           MAXIMUM_NEW_TOKENS,
@@ -165,6 +203,19 @@ public final class Settings {
             + "'; did you mean '"
             + nearest.name()
             + "'? kif train --help lists all");
+  }
+
+  /** These settings, with what nobody chose as the family of a model needs it. */
+  public Settings forModel(ModelConfig model) {
+    return switch (model) {
+      case T5Config _ -> this;
+      case LlamaConfig _ -> {
+        Map<Setting<?>, Object> changed = new LinkedHashMap<>(chosen);
+        changed.putIfAbsent(LORA_TARGETS, new LinkedHashSet<>(LlamaConfig.REFERENCE_TARGETS));
+        changed.putIfAbsent(PROMPT_FORMAT, PromptFormat.ALPACA);
+        yield new Settings(changed);
+      }
+    };
   }
 
   /** What was chosen, or the default. */

@@ -173,10 +173,12 @@ public record PeftAdapter(Path folder, LoraConfig config) {
    */
   public static void write(
       Path folder, LoraConfig config, ModelConfig model, String base, ParameterVector weights) {
-    Path parent = folder.toAbsolutePath().getParent();
+    Path parent = folder.toAbsolutePath().resolveSibling("");
     try {
       Files.createDirectories(parent);
-      Path temporary = Files.createTempDirectory(parent, folder.getFileName() + ".tmp-");
+      String prefix = folder.getFileName() + ".tmp-";
+      deleteLeftovers(parent, prefix);
+      Path temporary = Files.createTempDirectory(parent, prefix);
       writeConfig(temporary.resolve(CONFIG), config, model.peftTaskType(), base);
       writeWeights(temporary.resolve(WEIGHTS), weights);
       deleteIfPresent(folder);
@@ -187,10 +189,24 @@ public record PeftAdapter(Path folder, LoraConfig config) {
     }
   }
 
+  /** What a process left that was killed while it wrote the same adapter. */
+  private static void deleteLeftovers(Path parent, String prefix) throws IOException {
+    try (var siblings = Files.list(parent)) {
+      for (Path sibling : siblings.toList()) {
+        if (sibling.getFileName().toString().startsWith(prefix)) {
+          deleteIfPresent(sibling);
+        }
+      }
+    }
+  }
+
   private static void deleteIfPresent(Path folder) throws IOException {
     if (Files.isDirectory(folder)) {
-      Files.deleteIfExists(folder.resolve(CONFIG));
-      Files.deleteIfExists(folder.resolve(WEIGHTS));
+      try (var files = Files.list(folder)) {
+        for (Path file : files.toList()) {
+          Files.delete(file);
+        }
+      }
       Files.delete(folder);
     }
   }

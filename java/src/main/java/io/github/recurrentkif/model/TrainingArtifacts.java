@@ -48,12 +48,17 @@ public record TrainingArtifacts(
 
   private static final String DESCRIPTION = "artifacts.json";
 
-  /** Takes the artifacts from the cache, or writes them there first. */
-  public static TrainingArtifacts prepare(ModelConfig config, Trainables trainables, Path cache) {
-    Path folder = cache.resolve("artifacts").resolve(key(config, trainables));
+  /**
+   * Takes the artifacts from the cache, or writes them there first.
+   *
+   * @param dropout whether the training graph drops, as the model and the adapter ask for
+   */
+  public static TrainingArtifacts prepare(
+      ModelConfig config, Trainables trainables, boolean dropout, Path cache) {
+    Path folder = cache.resolve("artifacts").resolve(key(config, trainables, dropout));
     try {
       if (!Files.isRegularFile(folder.resolve(DESCRIPTION))) {
-        write(config, trainables, folder);
+        write(config, trainables, dropout, folder);
       }
       return read(folder);
     } catch (IOException e) {
@@ -66,8 +71,8 @@ public record TrainingArtifacts(
     }
   }
 
-  private static String key(ModelConfig config, Trainables trainables) {
-    String everything = VERSION + " " + config + " " + trainables;
+  private static String key(ModelConfig config, Trainables trainables, boolean dropout) {
+    String everything = VERSION + " " + config + " " + trainables + " " + dropout;
     try {
       byte[] hash =
           MessageDigest.getInstance("SHA-256").digest(everything.getBytes(StandardCharsets.UTF_8));
@@ -77,7 +82,7 @@ public record TrainingArtifacts(
     }
   }
 
-  private static void write(ModelConfig config, Trainables trainables, Path folder)
+  private static void write(ModelConfig config, Trainables trainables, boolean dropout, Path folder)
       throws IOException {
     Files.createDirectories(folder.getParent());
     Path temporary = Files.createTempDirectory(folder.getParent(), "unfinished-");
@@ -85,12 +90,12 @@ public record TrainingArtifacts(
         switch (config) {
           case T5Config t5 ->
               List.of(
-                  new T5(t5, trainables, true).training(),
+                  new T5(t5, trainables, dropout).training(),
                   new T5(t5, trainables, false).encoderStep(),
                   new T5(t5, trainables, false).decoderStep());
           case LlamaConfig llama ->
               List.of(
-                  new Llama(llama, trainables, true).training(),
+                  new Llama(llama, trainables, dropout).training(),
                   new Llama(llama, trainables, false).decoderStep());
         };
     for (ModelGraph graph : graphs) {

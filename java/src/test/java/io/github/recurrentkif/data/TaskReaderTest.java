@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -58,7 +59,7 @@ class TaskReaderTest {
     write("test/t.json", GOOD);
     Task task = read("t");
     assertEquals(
-        List.of(new Sample("a", "Ask. Text", "Yes"), new Sample("b", "Ask. é\n", "No")),
+        List.of(new Sample("a", "Ask. ", "Text", "Yes"), new Sample("b", "Ask. ", "é\n", "No")),
         task.train());
     assertEquals(task.train(), task.evaluation());
     assertEquals(Split.TEST, task.evaluationSplit());
@@ -239,7 +240,10 @@ class TaskReaderTest {
     TaskReader reader = new TaskReader(new TaskFiles(SharedFolder.resolve("data/cl-benchmark")));
     for (int k = 0; k < 3; k++) {
       JsonNode recorded = SharedFolder.json("golden/authors-t5/samples-task" + k + ".json");
-      Set<Sample> all = Set.copyOf(reader.read(recorded.get("task").stringValue()).train());
+      Set<Sample> all =
+          reader.read(recorded.get("task").stringValue()).train().stream()
+              .map(sample -> new Sample(sample.id(), sample.source(), sample.target()))
+              .collect(Collectors.toSet());
       assertFalse(recorded.get("train").isEmpty());
       for (JsonNode row : recorded.get("train")) {
         Sample sample =

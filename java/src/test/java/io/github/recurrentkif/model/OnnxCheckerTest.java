@@ -41,7 +41,7 @@ class OnnxCheckerTest {
     command.add(SharedFolder.repository().resolve("bench/python/check_onnx.py").toString());
     for (T5Config config : List.of(config(false), config(true))) {
       for (Trainables trainables : choices) {
-        TrainingArtifacts artifacts = TrainingArtifacts.prepare(config, trainables, folder);
+        TrainingArtifacts artifacts = TrainingArtifacts.prepare(config, trainables, true, folder);
         command.add(artifacts.training().file().toString());
         if (artifacts.encoder() != null) {
           command.add(artifacts.encoder().file().toString());

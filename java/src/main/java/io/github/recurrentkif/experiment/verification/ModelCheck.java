@@ -68,7 +68,8 @@ public final class ModelCheck {
 
   private void adapter(ModelFolder model) throws IOException {
     PeftAdapter adapter = PeftAdapter.open(folder.resolve("adapter"));
-    try (TextModel text = backend.open(model, new Trainables.Adapter(adapter.config()))) {
+    try (TextModel text =
+        backend.openWithoutDropout(model, new Trainables.Adapter(adapter.config()))) {
       adapter.load(text.weights());
       compare(
           model,
@@ -82,7 +83,7 @@ public final class ModelCheck {
   }
 
   private void everyWeight(ModelFolder model) throws IOException {
-    try (TextModel text = backend.open(model, new Trainables.EveryWeight())) {
+    try (TextModel text = backend.openWithoutDropout(model, new Trainables.EveryWeight())) {
       model.load(text.weights());
       compare(model, text, "full", "full_gradients.safetensors", "", ".weight");
     }

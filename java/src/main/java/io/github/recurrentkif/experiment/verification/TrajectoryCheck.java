@@ -124,7 +124,7 @@ public final class TrajectoryCheck {
     RecordedTrajectory.Constants first = trajectory.tasks().getFirst().constants();
     LoraConfig lora = new LoraConfig(first.rank(), first.alpha(), 0, targets());
     try (ModelFolder model = ModelFolder.open(trajectory.folder().resolve("model"));
-        TextModel text = backend.open(model, new Trainables.Adapter(lora))) {
+        TextModel text = backend.openWithoutDropout(model, new Trainables.Adapter(lora))) {
       load("lora-init.safetensors", text.weights());
       for (RecordedTrajectory.RecordedTask task : trajectory.tasks()) {
         Optional<String> stranger = task.firstMisplaced();
