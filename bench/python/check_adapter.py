@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, T5ForConditionalGeneration
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 NEARLY_EQUAL = 1e-3
 
@@ -36,7 +36,9 @@ def main():
     command += ["--maximum-new-tokens", str(o.new_tokens), "--", *prompts]
     ours = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")[:-1]
 
-    base = T5ForConditionalGeneration.from_pretrained(o.model, dtype=torch.float32)
+    decoder_only = not AutoConfig.from_pretrained(o.model).is_encoder_decoder
+    family = AutoModelForCausalLM if decoder_only else AutoModelForSeq2SeqLM
+    base = family.from_pretrained(o.model, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, o.adapter).eval()
     written = load_file(o.adapter / "adapter_model.safetensors")
     loaded = get_peft_model_state_dict(model)
@@ -51,7 +53,8 @@ def main():
         ids = tokenizer(prompt, return_tensors="pt", truncation=False)
         settings = {"max_new_tokens": o.new_tokens, "do_sample": False, "num_beams": 1}
         out = model.generate(**ids, **settings, return_dict_in_generate=True, output_logits=True)
-        text = tokenizer.decode(out.sequences[0], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        answered = out.sequences[0][ids["input_ids"].shape[1] if decoder_only else 0 :]
+        text = tokenizer.decode(answered, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         with model.disable_adapter():
             changed += not torch.equal(model.generate(**ids, **settings), out.sequences)
         if text.strip() != answer.strip():

@@ -11,7 +11,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.SequencedSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -24,22 +23,24 @@ class OnnxCheckerTest {
   @TempDir Path folder;
 
   @Test
-  void everyGraphOfEveryKindOfT5IsValid() throws Exception {
+  void everyGraphOfEveryKindOfModelIsValid() throws Exception {
     if (run(List.of(PYTHON, "-c", "import onnx")).status() != 0) {
       String reason = "SKIPPED: " + PYTHON + " has no onnx package; KIF_PYTHON names another";
       System.out.println(reason);
       abort(reason);
     }
-    SequencedSet<String> targets = new LinkedHashSet<>(List.of("q", "v", "wo"));
-    List<Trainables> choices =
-        List.of(
-            new Trainables.Adapter(new LoraConfig(4, 8, 0.1, targets)),
-            new Trainables.EveryWeight(),
-            new Trainables.Nothing());
     List<String> command = new ArrayList<>();
     command.add(PYTHON);
     command.add(SharedFolder.repository().resolve("bench/python/check_onnx.py").toString());
-    for (T5Config config : List.of(config(false), config(true))) {
+    for (ModelConfig config :
+        List.of(config(false), config(true), llama("llama"), llama("qwen3"))) {
+      List<String> targets =
+          config instanceof T5Config ? List.of("q", "v", "wo") : List.of("q_proj", "down_proj");
+      List<Trainables> choices =
+          List.of(
+              new Trainables.Adapter(new LoraConfig(4, 8, 0.1, new LinkedHashSet<>(targets))),
+              new Trainables.EveryWeight(),
+              new Trainables.Nothing());
       for (Trainables trainables : choices) {
         TrainingArtifacts artifacts = TrainingArtifacts.prepare(config, trainables, true, folder);
         command.add(artifacts.training().file().toString());
@@ -51,7 +52,7 @@ class OnnxCheckerTest {
     }
     Outcome outcome = run(command);
     assertEquals(0, outcome.status(), outcome.said());
-    assertEquals(18, outcome.said().lines().filter(line -> line.startsWith("valid ")).count());
+    assertEquals(18 + 12, outcome.said().lines().filter(line -> line.startsWith("valid ")).count());
   }
 
   private static T5Config config(boolean newer) {
@@ -74,6 +75,28 @@ class OnnxCheckerTest {
         0,
         1,
         0);
+  }
+
+  /** Grouped queries; one with every bias, one with norms of the heads. */
+  private static LlamaConfig llama(String type) {
+    boolean biased = type.equals("llama");
+    return new LlamaConfig(
+        type,
+        16,
+        6,
+        4,
+        2,
+        24,
+        2,
+        50,
+        1e-6f,
+        new RotaryScaling.Frequencies(10_000, new RotaryScaling.None()),
+        new LlamaConfig.Biases(biased, biased, biased),
+        !biased,
+        0.1,
+        biased,
+        0,
+        List.of(2));
   }
 
   private record Outcome(int status, String said) {}
