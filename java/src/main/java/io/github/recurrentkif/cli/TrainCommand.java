@@ -80,8 +80,13 @@ final class TrainCommand implements Callable<Integer> {
 
   @Spec
   void listSettings(CommandLine.Model.CommandSpec spec) {
+    addSection(spec, settingsHelp());
+  }
+
+  /** Puts a list of settings before the end of a command's help. */
+  static void addSection(CommandLine.Model.CommandSpec spec, String text) {
     String section = "settings";
-    IHelpSectionRenderer renderer = _ -> settingsHelp();
+    IHelpSectionRenderer renderer = _ -> text;
     List<String> keys = new ArrayList<>(spec.usageMessage().sectionKeys());
     keys.add(keys.indexOf(CommandLine.Model.UsageMessageSpec.SECTION_KEY_FOOTER_HEADING), section);
     spec.usageMessage().sectionKeys(keys);

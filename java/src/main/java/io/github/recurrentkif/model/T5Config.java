@@ -43,6 +43,29 @@ public record T5Config(
     return heads * headWidth;
   }
 
+  /** The same architecture with nothing dropped at random: to measure a loss. */
+  public T5Config withoutDropout() {
+    return new T5Config(
+        modelWidth,
+        headWidth,
+        heads,
+        feedForwardWidth,
+        encoderLayers,
+        decoderLayers,
+        vocabularySize,
+        buckets,
+        maximumDistance,
+        normEpsilon,
+        0,
+        activation,
+        gated,
+        tiedHead,
+        scaledHead,
+        padToken,
+        endToken,
+        decoderStartToken);
+  }
+
   /**
    * Reads a configuration.
    *
