@@ -49,6 +49,7 @@ class ArchitectureTest {
           Map.entry("kernels.cpu", Set.of("memory", "kernels", "kernels.reference")),
           Map.entry("kernels.cuda", Set.of("memory", "kernels")),
           Map.entry("data", below(2)),
+          Map.entry("data.world", with(below(2), "data")),
           Map.entry("model", with(below(2), "data")),
           Map.entry("training", with(below(2), "data", "model")),
           Map.entry("continual", below(3)),
@@ -74,7 +75,7 @@ class ArchitectureTest {
                 "kernels.cpu",
                 "kernels.cuda"));
     if (floor >= 3) {
-      packages.addAll(Set.of("data", "model", "training"));
+      packages.addAll(Set.of("data", "data.world", "model", "training"));
     }
     return packages;
   }

@@ -33,6 +33,9 @@ public final class Main {
                 new EvaluateCommand(terminal),
                 new GenerateCommand(terminal),
                 new PrepareCommand(terminal))),
+        new CommandGroup(
+            "Made on the spot",
+            List.of(new PretrainCommand(terminal), new GenerateTasksCommand(terminal))),
         new CommandGroup("Trust", List.of(new VerifyCommand(terminal))),
         new CommandGroup(
             "This machine",
