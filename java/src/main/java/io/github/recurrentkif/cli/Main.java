@@ -26,7 +26,11 @@ public final class Main {
   private static List<CommandGroup> commands(Terminal terminal) {
     return List.of(
         new CommandGroup(
-            "Runs", List.of(new TrainCommand(terminal), new TrainCommand.Resume(terminal))),
+            "Runs",
+            List.of(
+                new DemoCommand(terminal),
+                new TrainCommand(terminal),
+                new TrainCommand.Resume(terminal))),
         new CommandGroup(
             "Models",
             List.of(
