@@ -5,6 +5,7 @@ import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.runtime.OnnxRuntime;
+import io.github.recurrentkif.runtime.OnnxRuntimeException;
 import io.github.recurrentkif.runtime.SessionOptions;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
@@ -37,10 +38,22 @@ final class BackendOptions {
           "--device " + device + " is not available in this build; there is: cpu");
     }
     int count = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
-    OnnxRuntime runtime = library == null ? OnnxRuntime.load() : OnnxRuntime.load(library);
+    OnnxRuntime runtime = runtime();
     SessionOptions options =
         SessionOptions.builder().intraOpThreads(count).memoryPattern(false).build();
     return new Backend(
         runtime, options, CpuKernels.open(count).kernels(), CacheFolder.ofThisUser().path());
+  }
+
+  private OnnxRuntime runtime() {
+    try {
+      return library == null ? OnnxRuntime.load() : OnnxRuntime.load(library);
+    } catch (OnnxRuntimeException e) {
+      throw new InputException(
+          e.getMessage()
+              + "; --onnx-runtime FILE or KIF_ORT_LIBRARY name the library to use, without them"
+              + " kif takes its own",
+          e);
+    }
   }
 }
