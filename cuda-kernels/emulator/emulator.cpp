@@ -422,55 +422,48 @@ void run_block(uint64_t block, std::vector<int> &turns) {
   }
 }
 
-/* Device memory. */
+/* Device memory. The host sees its addresses with a bias, under which nothing lies: to follow one
+ * ends the process, as it would with the address of a GPU. Launches take the bias off arguments that
+ * are pointers; structures passed to kernels hold none. */
 
-struct Allocation {
-  char *begin;
-  size_t bytes;
-};
-std::map<char *, Allocation> allocations;
+constexpr uintptr_t BIAS = uintptr_t{1} << 46;
 
-#if !WITH_ASAN && !WITH_TSAN
-/* One range, which only kernels and copies can reach: elsewhere a touch ends the process, as it
- * would with the address of a GPU. */
-constexpr size_t RANGE = size_t{1} << 36;
-char *range, *range_end;
-std::multimap<size_t, char *> unused;
+/* By address without bias. */
+std::map<char *, size_t> allocations;
 
-void open_range(bool reachable) {
-  if (range_end > range) {
-    mprotect(range, static_cast<size_t>(range_end - range),
-             reachable ? PROT_READ | PROT_WRITE : PROT_NONE);
-  }
+char *with_bias(char *address) {
+  return reinterpret_cast<char *>(reinterpret_cast<uintptr_t>(address) + BIAS);
 }
-#else
-void open_range(bool) {}
-#endif
 
-bool is_device_memory(const char *address, size_t bytes) {
-  auto next = allocations.upper_bound(const_cast<char *>(address));
+/* Where so many bytes at a device address lie, or null if they are not within one allocation. */
+char *locate(const char *device, size_t bytes) {
+  char *address = reinterpret_cast<char *>(reinterpret_cast<uintptr_t>(device) - BIAS);
+  auto next = allocations.upper_bound(address);
   if (next == allocations.begin()) {
-    return false;
+    return nullptr;
   }
-  const Allocation &allocation = std::prev(next)->second;
-  return address + bytes <= allocation.begin + allocation.bytes;
+  auto [begin, size] = *std::prev(next);
+  return static_cast<size_t>(address - begin) < size && bytes <= size - (address - begin) ? address
+                                                                                         : nullptr;
 }
+
+/* Sanitizers watch the ends themselves, to the byte. */
+constexpr size_t MARGIN = WITH_ASAN || WITH_TSAN ? 0 : GUARD_BYTES;
 
 void check_guards() {
-#if !WITH_ASAN && !WITH_TSAN
-  for (auto &[begin, allocation] : allocations) {
-    for (size_t i = 0; i < GUARD_BYTES; i++) {
-      const char *after = begin + allocation.bytes;
-      if (begin[-1 - static_cast<long>(i)] != GUARD || after[i] != GUARD) {
-        fail("device memory of %zu bytes: a byte %s it was overwritten", allocation.bytes,
-             after[i] != GUARD ? "behind" : "before");
-        memset(begin - GUARD_BYTES, GUARD, GUARD_BYTES);
-        memset(begin + allocation.bytes, GUARD, GUARD_BYTES);
+  for (auto [begin, size] : allocations) {
+    for (size_t i = 0; i < MARGIN; i++) {
+      char *before = begin - 1 - i;
+      char *behind = begin + size + i;
+      if (*before != GUARD || *behind != GUARD) {
+        fail("device memory of %zu bytes: a byte %s it was overwritten", size,
+             *behind != GUARD ? "behind" : "before");
+        *before = GUARD;
+        *behind = GUARD;
         return;
       }
     }
   }
-#endif
 }
 
 }  // namespace
@@ -523,68 +516,31 @@ EXPORT void emulator_order(uint64_t seed) {
 EXPORT int emulator_has_kernel(const char *name) { return kernels().count(name) > 0; }
 
 /* Device memory on a multiple of 256 bytes, full of rubbish; 0 if there is none left. */
-EXPORT void *emulator_allocate(size_t bytes) {
+EXPORT char *emulator_allocate(size_t bytes) {
   std::lock_guard<std::mutex> lock(one_launch);
   bytes = std::max<size_t>(bytes, 1);
-#if WITH_ASAN || WITH_TSAN
-  char *begin = nullptr;
-  /* Of exactly this size, so that one past the end is noticed. */
-  if (posix_memalign(reinterpret_cast<void **>(&begin), 256, bytes) != 0) {
+  void *place = nullptr;
+  if (posix_memalign(&place, 256, bytes + 2 * MARGIN) != 0) {
     return nullptr;
   }
+  char *begin = static_cast<char *>(place) + MARGIN;
+  memset(place, GUARD, MARGIN);
   memset(begin, MEMORY_RUBBISH, bytes);
-#else
-  if (range == nullptr) {
-    void *mapped = mmap(nullptr, RANGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                        0);
-    if (mapped == MAP_FAILED) {
-      return nullptr;
-    }
-    range = range_end = static_cast<char *>(mapped);
-  }
-  size_t needed = (bytes + 2 * GUARD_BYTES + PAGE - 1) / PAGE * PAGE;
-  char *place;
-  auto fitting = unused.find(needed);
-  if (fitting != unused.end()) {
-    place = fitting->second;
-    unused.erase(fitting);
-  } else {
-    if (range_end + needed > range + RANGE) {
-      return nullptr;
-    }
-    place = range_end;
-    range_end += needed;
-  }
-  open_range(true);
-  char *begin = place + GUARD_BYTES;
-  memset(place, GUARD, GUARD_BYTES);
-  memset(begin, MEMORY_RUBBISH, bytes);
-  memset(begin + bytes, GUARD, GUARD_BYTES);
-  open_range(false);
-#endif
-  allocations[begin] = {begin, bytes};
-  return begin;
+  memset(begin + bytes, GUARD, MARGIN);
+  allocations[begin] = bytes;
+  return with_bias(begin);
 }
 
-EXPORT int emulator_free(char *begin) {
+EXPORT int emulator_free(char *device) {
   std::lock_guard<std::mutex> lock(one_launch);
   error.clear();
-  auto found = allocations.find(begin);
-  if (found == allocations.end()) {
-    fail("%p was not allocated", static_cast<void *>(begin));
+  char *begin = locate(device, 0);
+  if (begin == nullptr || allocations.count(begin) == 0) {
+    fail("%p was not allocated", static_cast<void *>(device));
     return 1;
   }
-#if WITH_ASAN || WITH_TSAN
-  free(begin);
-#else
-  size_t taken = (found->second.bytes + 2 * GUARD_BYTES + PAGE - 1) / PAGE * PAGE;
-  char *place = begin - GUARD_BYTES;
-  if (taken > 256 * PAGE) {
-    madvise(place, taken, MADV_DONTNEED);
-  }
-  unused.emplace(taken, place);
-#endif
-  allocations.erase(found);
+  allocations.erase(begin);
+  free(begin - MARGIN);
   return 0;
 }
 
@@ -592,23 +548,22 @@ EXPORT int emulator_free(char *begin) {
 EXPORT int emulator_copy(int kind, char *to, const char *from, size_t bytes) {
   std::lock_guard<std::mutex> lock(one_launch);
   error.clear();
-  if (kind != 1 && !is_device_memory(to, bytes)) {
+  char *target = kind == 1 ? to : locate(to, bytes);
+  const char *source = kind == 1 || kind == 2 ? locate(from, bytes) : from;
+  if (target == nullptr) {
     fail("a copy of %zu bytes to %p, which is no device memory", bytes, static_cast<void *>(to));
-  }
-  if ((kind == 1 || kind == 2) && !is_device_memory(from, bytes)) {
-    fail("a copy of %zu bytes from %p, which is no device memory", bytes,
-         static_cast<const void *>(from));
-  }
-  if (!error.empty()) {
     return 1;
   }
-  open_range(true);
-  if (kind == 3) {
-    memset(to, 0, bytes);
-  } else {
-    memcpy(to, from, bytes);
+  if (source == nullptr && kind != 3) {
+    fail("a copy of %zu bytes from %p, which is no device memory", bytes,
+         static_cast<const void *>(from));
+    return 1;
   }
-  open_range(false);
+  if (kind == 3) {
+    memset(target, 0, bytes);
+  } else {
+    memcpy(target, source, bytes);
+  }
   return 0;
 }
 
@@ -631,18 +586,22 @@ EXPORT int emulator_launch(const char *name, unsigned grid_x, unsigned grid_y, u
   }
   int count = 0;
   found->second.addresses(0, &count);
+  std::vector<void *> translated(arguments, arguments + count);
+  std::vector<char *> pointers(count);
   for (int i = 0; i < count; i++) {
     if (found->second.addresses(i, &count)) {
-      char *address;
-      memcpy(&address, arguments[i], sizeof address);
-      if (!is_device_memory(address, 0)) {
-        fail("%s: argument %d, %p, is no device memory", name, i, static_cast<void *>(address));
+      char *device;
+      memcpy(&device, arguments[i], sizeof device);
+      pointers[i] = locate(device, 0);
+      if (pointers[i] == nullptr) {
+        fail("%s: argument %d, %p, is no device memory", name, i, static_cast<void *>(device));
         return 1;
       }
+      translated[i] = &pointers[i];
     }
   }
   kernel = found->second.entry;
-  kernel_arguments = arguments;
+  kernel_arguments = translated.data();
   grid_size = {grid_x, grid_y, grid_z};
   block_size = {block_x, block_y, block_z};
   while (stacks.size() < threads) {
@@ -668,7 +627,6 @@ EXPORT int emulator_launch(const char *name, unsigned grid_x, unsigned grid_y, u
   /* Set, blocks are not ordered to each other either: for kernels without shared memory, whose
    * place all blocks share here. */
   static const bool blocks_race = getenv("EMULATOR_BLOCKS_RACE") != nullptr;
-  open_range(true);
   uint64_t first = random_order ? random_number() % blocks : 0;
   for (uint64_t i = 0; i < blocks && error.empty(); i++) {
     run_block((first + i) % blocks, turns);
@@ -679,6 +637,5 @@ EXPORT int emulator_launch(const char *name, unsigned grid_x, unsigned grid_y, u
   }
   acquire(&order_end);
   check_guards();
-  open_range(false);
   return error.empty() ? 0 : 700;
 }
