@@ -352,7 +352,6 @@ def measure(contestants, rounds, clear, synchronize):
     times = {name: [] for name in names}
     for function in contestants.values():
         function()
-        function()
     for r in range(rounds):
         for k in range(len(names)):
             name = names[(k + r) % len(names)]

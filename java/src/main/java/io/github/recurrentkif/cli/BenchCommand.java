@@ -144,30 +144,42 @@ final class BenchCommand {
       Machine machine = Machine.here();
       int count = threads == 0 ? machine.cores() : threads;
       List<Outcome> outcomes = new ArrayList<>();
-      try (Field field = cpu(count, chosen)) {
-        Comparison comparison = new Comparison(repetitions, 2 * machine.largestCache());
-        parent
-            .terminal
-            .out()
-            .printf(
-                Locale.ROOT,
-                "%s, %d cores, load %.1f; %d rounds; times in microseconds%n",
-                machine.processor(),
-                machine.cores(),
-                machine.load(),
-                repetitions);
-        for (Operation operation : chosen) {
-          for (long n : sizes) {
-            Outcome outcome = comparison.run(field, operation, n, values);
-            print(outcome);
-            outcomes.add(outcome);
-          }
+      Comparison comparison = new Comparison(repetitions, 2 * machine.largestCache());
+      parent
+          .terminal
+          .out()
+          .printf(
+              Locale.ROOT,
+              "%s, %d cores, load %.1f; %d rounds; times in microseconds%n",
+              machine.processor(),
+              machine.cores(),
+              machine.load(),
+              repetitions);
+      if (devices != Devices.CUDA) {
+        try (Field field = cpu(count, chosen)) {
+          outcomes.addAll(compete(comparison, field, chosen));
         }
+      }
+      if (devices != Devices.CPU) {
+        // What --device cuda demands has been checked before.
+        parent.terminal.err().println("kif: cuda is left out: this build has no CUDA kernels");
       }
       if (json != null) {
         new BenchReport(machine, repetitions, outcomes).write(json);
       }
       return outcomes.stream().allMatch(Outcome::agrees) ? ExitCode.OK : ExitCode.CHECK_FAILED;
+    }
+
+    private List<Outcome> compete(Comparison comparison, Field field, List<Operation> chosen) {
+      List<Outcome> outcomes = new ArrayList<>();
+      for (Operation operation : chosen) {
+        for (long n : sizes) {
+          Outcome outcome = comparison.run(field, operation, n, values);
+          print(outcome);
+          outcomes.add(outcome);
+        }
+      }
+      return outcomes;
     }
 
     private List<Operation> chosen() {
@@ -222,9 +234,6 @@ final class BenchCommand {
     }
 
     private Field cpu(int count, List<Operation> chosen) {
-      if (devices == Devices.ALL) {
-        parent.terminal.err().println("kif: cuda is left out: this build has no CUDA kernels");
-      }
       Field field = Field.cpu(count, CpuKernels.Settings.ofProcess());
       if (library == null || symbol == null) {
         return field;

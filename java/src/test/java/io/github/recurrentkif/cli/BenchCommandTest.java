@@ -221,6 +221,8 @@ class BenchCommandTest {
     assertTrue(err().contains("belong together"), this::err);
     assertEquals(ExitCode.BAD_INPUT, run("--library", "x.so", "--symbol", "f"));
     assertTrue(err().contains("say with --op which one operation f does"), this::err);
+    assertEquals(ExitCode.BAD_INPUT, run("--op", "merge", "--ptx", "x.ptx", "--entry", "f"));
+    assertTrue(err().contains("--ptx and --entry need the CUDA kernels"), this::err);
     String missing = folder.resolve("x.so").toString();
     assertEquals(ExitCode.BAD_INPUT, run("--op", "norm", "--library", missing, "--symbol", "f"));
     assertTrue(err().contains("no such file"), this::err);

@@ -8,6 +8,7 @@ import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.Shape;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
@@ -120,12 +121,17 @@ public final class Vectors implements AutoCloseable {
    */
   @Nullable String differenceFrom(Vectors expected, Role role) {
     MemorySegment wanted = expected.segment(role);
-    MemorySegment found = segment(role);
-    if (!device.name().equals(expected.device.name())) {
-      MemorySegment copy = MemorySegment.ofArray(new float[Math.toIntExact(layout.length())]);
-      device.download(found, copy);
-      found = copy;
+    if (device.name().equals(expected.device.name())) {
+      return difference(role, segment(role), wanted);
     }
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment found = arena.allocate(wanted.byteSize(), Float.BYTES);
+      device.download(segment(role), found);
+      return difference(role, found, wanted);
+    }
+  }
+
+  private @Nullable String difference(Role role, MemorySegment found, MemorySegment wanted) {
     long from = 0;
     while (true) {
       long bytes = found.byteSize();
