@@ -46,6 +46,7 @@ public final class Main {
             List.of(
                 new DoctorCommand(
                     terminal, List.of(new MachineExamination(), new BackendExamination())),
+                new BenchCommand(terminal),
                 new CompletionCommand(terminal))));
   }
 
