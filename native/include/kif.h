@@ -191,6 +191,27 @@ KIF_API int32_t kif_dropout_mask(kif_context *context, float *mask, int64_t plan
                                  int64_t columns, uint64_t key, uint32_t place,
                                  uint32_t drop_below, float kept_value);
 
+/*
+ * Functions that `kif bench kernels --library FILE --symbol NAME --op ...` takes in place of ours.
+ * They do what the function of the same name above does, on n elements without padding, with the
+ * same bits, and return when it is done. n may be any number from 0 on; arrays are aligned to 64
+ * bytes. They are called on one thread and may use threads of their own.
+ */
+typedef void kif_raw_importance(const float *w, const float *g, float *I, float *U, float clip,
+                                const kif_importance_rule *rule, int64_t n);
+typedef void kif_raw_adamw(float *w, const float *g, float *m, float *v, float clip,
+                           const kif_adamw_step *step, int64_t n);
+typedef void kif_raw_adamw_importance(float *w, const float *g, float *m, float *v, float *I,
+                                      float *U, float clip, const kif_adamw_step *step,
+                                      const kif_importance_rule *rule, int64_t n);
+typedef void kif_raw_threshold(const float *I, const float *U, int32_t score, double quantile,
+                               int64_t n, float *result);
+typedef void kif_raw_merge(float *w, float *base, const float *snapshot, float *inner_I,
+                           float *inner_U, float *outer_I, float *outer_U,
+                           const float *inner_threshold, const float *outer_threshold,
+                           const kif_merge_rule *rule, int64_t n);
+typedef void kif_raw_squared_norm(const float *v, int64_t n, double *result);
+
 #ifdef __cplusplus
 }
 #endif

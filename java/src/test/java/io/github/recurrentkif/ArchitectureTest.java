@@ -48,13 +48,25 @@ class ArchitectureTest {
           // Where there is no compiler, the specification itself computes.
           Map.entry("kernels.cpu", Set.of("memory", "kernels", "kernels.reference")),
           Map.entry("kernels.cuda", Set.of("memory", "kernels")),
+          // Lets all implementations compete.
+          Map.entry(
+              "kernels.bench",
+              Set.of("memory", "kernels", "kernels.reference", "kernels.cpu", "kernels.cuda")),
           Map.entry("data", below(2)),
+          Map.entry("data.world", with(below(2), "data")),
           Map.entry("model", with(below(2), "data")),
           Map.entry("training", with(below(2), "data", "model")),
           Map.entry("continual", below(3)),
           Map.entry("experiment", with(below(3), "continual")),
           Map.entry("experiment.verification", with(below(3), "continual", "experiment")),
-          Map.entry("cli", with(below(3), "continual", "experiment", "experiment.verification")));
+          Map.entry(
+              "cli",
+              with(
+                  below(3),
+                  "continual",
+                  "experiment",
+                  "experiment.verification",
+                  "kernels.bench")));
 
   private static final JavaClasses MAIN =
       new ClassFileImporter()
@@ -74,7 +86,7 @@ class ArchitectureTest {
                 "kernels.cpu",
                 "kernels.cuda"));
     if (floor >= 3) {
-      packages.addAll(Set.of("data", "model", "training"));
+      packages.addAll(Set.of("data", "data.world", "model", "training"));
     }
     return packages;
   }

@@ -5,6 +5,7 @@ import io.github.recurrentkif.experiment.Backend;
 import io.github.recurrentkif.experiment.Evaluation;
 import io.github.recurrentkif.experiment.SampleFormat;
 import io.github.recurrentkif.experiment.Settings;
+import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.PeftAdapter;
 import io.github.recurrentkif.model.Trainables;
@@ -47,12 +48,21 @@ final class AnswerOptions {
 
   @Mixin private BackendOptions backendOptions;
 
+  private static void requirePositive(String option, int value) {
+    if (value < 1) {
+      throw new InputException(
+          option + " should be a whole number of at least 1, got '" + value + "'");
+    }
+  }
+
   /**
    * Opens everything, asks, and closes everything.
    *
    * @param settings in what form samples are asked: those somebody chose
    */
   int with(Settings settings, ToIntFunction<Evaluation> work) {
+    requirePositive("--maximum-new-tokens", maximumNewTokens);
+    requirePositive("--batch-size", batchSize);
     PeftAdapter peft = adapter == null ? null : PeftAdapter.open(adapter);
     Trainables trainables =
         peft == null ? new Trainables.Nothing() : new Trainables.Adapter(peft.config());

@@ -27,14 +27,6 @@ final class BackendOptions {
       description = "Another ONNX Runtime library than the one that comes with kif.")
   private @Nullable Path library;
 
-  private OnnxRuntime load() {
-    try {
-      return library == null ? OnnxRuntime.load() : OnnxRuntime.load(library);
-    } catch (OnnxRuntimeException e) {
-      throw new InputException(String.valueOf(e.getMessage()), e);
-    }
-  }
-
   /**
    * Opens the backend.
    *
@@ -46,10 +38,22 @@ final class BackendOptions {
           "--device " + device + " is not available in this build; there is: cpu");
     }
     int count = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
-    OnnxRuntime runtime = load();
+    OnnxRuntime runtime = runtime();
     SessionOptions options =
         SessionOptions.builder().intraOpThreads(count).memoryPattern(false).build();
     return new Backend(
         runtime, options, CpuKernels.open(count).kernels(), CacheFolder.ofThisUser().path());
+  }
+
+  private OnnxRuntime runtime() {
+    try {
+      return library == null ? OnnxRuntime.load() : OnnxRuntime.load(library);
+    } catch (OnnxRuntimeException e) {
+      throw new InputException(
+          e.getMessage()
+              + "; --onnx-runtime FILE or KIF_ORT_LIBRARY name the library to use, without them"
+              + " kif takes its own",
+          e);
+    }
   }
 }

@@ -7,6 +7,7 @@ import io.github.recurrentkif.data.TaskFiles;
 import io.github.recurrentkif.data.TaskReader;
 import io.github.recurrentkif.experiment.Evaluation;
 import io.github.recurrentkif.experiment.Settings;
+import io.github.recurrentkif.memory.InputException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -62,6 +63,12 @@ final class EvaluateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (maximumTestSamples < 0) {
+      throw new InputException(
+          "--maximum-test-samples should be a whole number of at least 0, got '"
+              + maximumTestSamples
+              + "'");
+    }
     TaskReader reader = new TaskReader(new TaskFiles(data));
     SampleLimits limits =
         new SampleLimits(

@@ -26,19 +26,27 @@ public final class Main {
   private static List<CommandGroup> commands(Terminal terminal) {
     return List.of(
         new CommandGroup(
-            "Runs", List.of(new TrainCommand(terminal), new TrainCommand.Resume(terminal))),
+            "Runs",
+            List.of(
+                new DemoCommand(terminal),
+                new TrainCommand(terminal),
+                new TrainCommand.Resume(terminal))),
         new CommandGroup(
             "Models",
             List.of(
                 new EvaluateCommand(terminal),
                 new GenerateCommand(terminal),
                 new PrepareCommand(terminal))),
+        new CommandGroup(
+            "Made on the spot",
+            List.of(new PretrainCommand(terminal), new GenerateTasksCommand(terminal))),
         new CommandGroup("Trust", List.of(new VerifyCommand(terminal))),
         new CommandGroup(
             "This machine",
             List.of(
                 new DoctorCommand(
                     terminal, List.of(new MachineExamination(), new BackendExamination())),
+                new BenchCommand(terminal),
                 new CompletionCommand(terminal))));
   }
 

@@ -12,23 +12,8 @@ final class ResultTable {
   private ResultTable() {}
 
   static String of(RunResult result) {
-    List<String> names = result.configuration().tasks();
     AccuracyMatrix matrix = result.matrix();
-    String[] header = new String[names.size() + 1];
-    header[0] = "accuracy % after";
-    for (int i = 0; i < names.size(); i++) {
-      header[i + 1] = names.get(i);
-    }
-    Table table = new Table(header);
-    for (int after = 0; after < matrix.tasks(); after++) {
-      Object[] row = new Object[header.length];
-      row[0] = names.get(after);
-      for (int task = 0; task < names.size(); task++) {
-        row[task + 1] = matrix.has(task, after) ? percent(matrix.accuracy(task, after)) : "";
-      }
-      table.row(row);
-    }
-    return table
+    return matrix(result, "accuracy % after")
         + "\n"
         + new Table("measure", "%", "meaning")
             .row(
@@ -45,6 +30,44 @@ final class ResultTable {
                 percent(matrix.averageAnytimeAccuracy()),
                 "mean accuracy on the tasks seen, over time")
             .row("forgetting", percent(matrix.forgetting()), "loss since each task's best");
+  }
+
+  private static Table matrix(RunResult result, String corner) {
+    List<String> names = result.configuration().tasks();
+    AccuracyMatrix matrix = result.matrix();
+    String[] header = new String[names.size() + 1];
+    header[0] = corner;
+    for (int i = 0; i < names.size(); i++) {
+      header[i + 1] = names.get(i);
+    }
+    Table table = new Table(header);
+    for (int after = 0; after < matrix.tasks(); after++) {
+      Object[] row = new Object[header.length];
+      row[0] = names.get(after);
+      for (int task = 0; task < names.size(); task++) {
+        row[task + 1] = matrix.has(task, after) ? percent(matrix.accuracy(task, after)) : "";
+      }
+      table.row(row);
+    }
+    return table;
+  }
+
+  /** Several methods on one stream: the matrix of each, then their measures side by side. */
+  static String of(List<RunResult> results) {
+    StringBuilder text = new StringBuilder();
+    Table measures = new Table("method", "OP %", "BWT %", "FWT %", "forgetting %");
+    for (RunResult result : results) {
+      AccuracyMatrix matrix = result.matrix();
+      String method = result.configuration().method().text();
+      text.append('\n').append(matrix(result, method + ", % after"));
+      measures.row(
+          method,
+          percent(matrix.overallPerformance()),
+          percent(matrix.backwardTransfer()),
+          percent(matrix.zeroShotForwardTransfer()),
+          percent(matrix.forgetting()));
+    }
+    return text.append('\n').append(measures).toString();
   }
 
   private static String percent(OptionalDouble value) {

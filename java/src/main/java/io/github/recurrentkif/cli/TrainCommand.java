@@ -6,10 +6,8 @@ import io.github.recurrentkif.experiment.MethodName;
 import io.github.recurrentkif.experiment.RunConfiguration;
 import io.github.recurrentkif.experiment.RunFolder;
 import io.github.recurrentkif.experiment.RunResult;
-import io.github.recurrentkif.experiment.Setting;
 import io.github.recurrentkif.experiment.Settings;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -17,7 +15,6 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.IHelpSectionRenderer;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -82,38 +79,7 @@ final class TrainCommand implements Callable<Integer> {
 
   @Spec
   void listSettings(CommandLine.Model.CommandSpec spec) {
-    String section = "settings";
-    IHelpSectionRenderer renderer = _ -> settingsHelp(spec);
-    List<String> keys = new ArrayList<>(spec.usageMessage().sectionKeys());
-    keys.add(keys.indexOf(CommandLine.Model.UsageMessageSpec.SECTION_KEY_FOOTER_HEADING), section);
-    spec.usageMessage().sectionKeys(keys);
-    spec.usageMessage().sectionMap().put(section, renderer);
-  }
-
-  /** One line for each setting, its description wrapped under itself where it is too long. */
-  private static String settingsHelp(CommandLine.Model.CommandSpec spec) {
-    int name = Settings.all().stream().mapToInt(s -> s.name().length()).max().orElse(0);
-    int value = Settings.all().stream().mapToInt(s -> s.defaultText().length()).max().orElse(0);
-    String indent = " ".repeat(2 + name + 2 + value + 2);
-    int width = Math.max(20, spec.usageMessage().width() - indent.length());
-    StringBuilder text = new StringBuilder("\nSettings (--set KEY=VALUE) and their defaults:\n");
-    for (Setting<?> setting : Settings.all()) {
-      text.append(
-          "  %%-%ds  %%-%ds  "
-              .formatted(name, value)
-              .formatted(setting.name(), setting.defaultText()));
-      int column = 0;
-      for (String word : setting.description().split(" ", -1)) {
-        if (column > 0 && column + 1 + word.length() > width) {
-          text.append('\n').append(indent);
-          column = 0;
-        }
-        text.append(column == 0 ? "" : " ").append(word);
-        column += word.length() + (column == 0 ? 0 : 1);
-      }
-      text.append('\n');
-    }
-    return text.toString();
+    SettingsHelp.addTo(spec, Settings.all());
   }
 
   @Override

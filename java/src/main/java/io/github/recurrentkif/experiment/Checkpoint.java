@@ -8,6 +8,7 @@ import io.github.recurrentkif.training.Resumable;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -36,11 +37,11 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
   static final Checkpoint START = new Checkpoint(0, false, 0, AccuracyMatrix.EMPTY, 0);
 
   private static final String STATE = "state";
-  private static final String WEIGHTS = "weights";
+  private static final String STATE_CHECKSUM = "state_checksum";
   private static final long CHUNK = 8L << 20;
 
   /** Writes the state of a run; the file appears when it is whole. */
-  void write(Path file, ParameterVector weights, Resumable learner, Resumable method) {
+  void write(Path file, Resumable learner, Resumable method) {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("task", task);
     json.put("begun", begun);
@@ -49,10 +50,12 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
     json.put("events", eventBytes);
     json.put("learner", learner.counters());
     json.put("method", method.counters());
-    SequencedMap<String, ParameterVector> vectors = vectors(weights, learner, method);
+    SequencedMap<String, ParameterVector> vectors = vectors(learner, method);
     json.put("checksums", checksums(vectors));
     SequencedMap<String, String> metadata = new LinkedHashMap<>();
-    metadata.put(STATE, new ObjectMapper().writeValueAsString(json));
+    String state = new ObjectMapper().writeValueAsString(json);
+    metadata.put(STATE, state);
+    metadata.put(STATE_CHECKSUM, checksum(state));
     try {
       VectorFile.write(file, vectors, metadata);
     } catch (IOException e) {
@@ -65,12 +68,17 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
   }
 
   private static SequencedMap<String, ParameterVector> vectors(
-      ParameterVector weights, Resumable learner, Resumable method) {
+      Resumable learner, Resumable method) {
     SequencedMap<String, ParameterVector> all = new LinkedHashMap<>();
-    all.put(WEIGHTS, weights);
     learner.vectors().forEach((name, vector) -> all.put("learner." + name, vector));
     method.vectors().forEach((name, vector) -> all.put("method." + name, vector));
     return all;
+  }
+
+  private static String checksum(String state) {
+    CRC32C checksum = new CRC32C();
+    checksum.update(state.getBytes(StandardCharsets.UTF_8));
+    return String.valueOf(checksum.getValue());
   }
 
   /** CRC-32C of each vector: a file that was damaged must not go on as another run. */
@@ -100,13 +108,12 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
    * @return empty if none has been written yet
    * @throws InputException if the file is damaged or belongs to another run
    */
-  static Optional<Checkpoint> read(
-      Path file, ParameterVector weights, Resumable learner, Resumable method) {
+  static Optional<Checkpoint> read(Path file, Resumable learner, Resumable method) {
     if (!Files.isRegularFile(file)) {
       return Optional.empty();
     }
     try (VectorFile stored = VectorFile.open(file)) {
-      SequencedMap<String, ParameterVector> vectors = vectors(weights, learner, method);
+      SequencedMap<String, ParameterVector> vectors = vectors(learner, method);
       for (var entry : vectors.entrySet()) {
         if (!stored.names().contains(entry.getKey())) {
           throw new InputException(
@@ -114,7 +121,11 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
         }
         stored.read(entry.getKey(), entry.getValue());
       }
-      JsonNode json = new ObjectMapper().readTree(stored.metadata().getOrDefault(STATE, "{}"));
+      String state = stored.metadata().getOrDefault(STATE, "");
+      if (!stored.metadata().getOrDefault(STATE_CHECKSUM, "").equals(checksum(state))) {
+        throw new IllegalArgumentException("its state is not what was written");
+      }
+      JsonNode json = new ObjectMapper().readTree(state);
       checksums(vectors)
           .forEach(
               (name, checksum) -> {

@@ -116,14 +116,23 @@ public final class ContinualRun implements AutoCloseable {
       RunConfiguration configuration = asked.forModel(inputs.model().config());
       SampleFormat format = formatOf(configuration, inputs);
       inputs.tasks().forEach(task -> format.prompt(task.train().getFirst()));
-      TrainingArtifacts.prepare(
-          inputs.model().config(),
-          new Trainables.Adapter(configuration.settings().lora()),
-          true,
-          backend.cache());
+      TrainingArtifacts artifacts =
+          TrainingArtifacts.prepare(
+              inputs.model().config(),
+              new Trainables.Adapter(configuration.settings().lora()),
+              true,
+              backend.cache());
+      // Whether every weight is there, before anything is written.
+      artifacts.training().frozen().forEach(inputs.model()::weight);
+      Provenance provenance = Provenance.of(configuration, inputs.tasks(), backend);
       RunFolder folder = RunFolder.create(output);
-      folder.writeProvenance(Provenance.of(configuration, inputs.tasks(), backend).toJson());
-      folder.writeConfiguration(configuration.toJson());
+      try {
+        folder.writeProvenance(provenance.toJson());
+        folder.writeConfiguration(configuration.toJson());
+      } catch (RuntimeException e) {
+        folder.close();
+        throw e;
+      }
       return new ContinualRun(configuration, backend, folder, inputs);
     } catch (RuntimeException e) {
       inputs.close();
@@ -132,30 +141,43 @@ public final class ContinualRun implements AutoCloseable {
   }
 
   /**
-   * Prepares to go on with a run.
+   * Prepares to go on with a run. The folder is closed with it, or if it cannot be had.
    *
    * @throws InputException if the folder holds none, or the model or the data are not what they
    *     were
    */
   public static ContinualRun resume(RunFolder folder, Backend backend) {
-    RunConfiguration configuration = configurationOf(folder);
-    Inputs inputs = Inputs.open(configuration);
     try {
-      Provenance.of(configuration, inputs.tasks(), backend)
-          .requireSameInputs(folder.resolve("provenance.json"));
+      RunConfiguration configuration = configurationOf(folder);
+      Inputs inputs = Inputs.open(configuration);
+      try {
+        Provenance.of(configuration, inputs.tasks(), backend).requireSameInputs(folder);
+        return new ContinualRun(configuration, backend, folder, inputs);
+      } catch (RuntimeException e) {
+        inputs.close();
+        throw e;
+      }
     } catch (RuntimeException e) {
-      inputs.close();
+      folder.close();
       throw e;
     }
-    return new ContinualRun(configuration, backend, folder, inputs);
   }
 
   private static SampleFormat formatOf(RunConfiguration configuration, Inputs inputs) {
     return new SampleFormat(inputs.model().config(), inputs.tokenizer(), configuration.settings());
   }
 
+  /**
+   * What was asked of a run.
+   *
+   * @throws InputException if its configuration was changed to something that cannot be used
+   */
   public static RunConfiguration configurationOf(RunFolder folder) {
-    return RunConfiguration.fromJson(folder.configuration());
+    try {
+      return RunConfiguration.fromJson(folder.configuration());
+    } catch (InputException e) {
+      throw new InputException(folder.resolve("configuration.json") + ": " + e.getMessage(), e);
+    }
   }
 
   /**
@@ -217,8 +239,7 @@ public final class ContinualRun implements AutoCloseable {
 
     RunResult run() {
       Checkpoint state =
-          Checkpoint.read(folder.checkpoint(), text.weights(), learner, method)
-              .orElse(Checkpoint.START);
+          Checkpoint.read(folder.checkpoint(), learner, method).orElse(Checkpoint.START);
       if (state.equals(Checkpoint.START)) {
         LoraInitialization.initialize(text.weights(), key.at(INITIAL_WEIGHTS));
       }
@@ -310,7 +331,7 @@ public final class ContinualRun implements AutoCloseable {
     }
 
     private void save(Checkpoint checkpoint) {
-      checkpoint.write(folder.checkpoint(), text.weights(), learner, method);
+      checkpoint.write(folder.checkpoint(), learner, method);
       listener.saved();
     }
 

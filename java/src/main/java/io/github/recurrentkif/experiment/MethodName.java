@@ -60,12 +60,8 @@ public enum MethodName {
     ImportanceRule rule =
         new ImportanceRule(
             preset.innerRule().formula(),
-            settings.isChosen(Settings.SENSITIVITY_DECAY)
-                ? settings.get(Settings.SENSITIVITY_DECAY)
-                : preset.innerRule().beta1(),
-            settings.isChosen(Settings.UNCERTAINTY_DECAY)
-                ? settings.get(Settings.UNCERTAINTY_DECAY)
-                : preset.innerRule().beta2());
+            settings.get(Settings.SENSITIVITY_DECAY),
+            settings.get(Settings.UNCERTAINTY_DECAY));
     return new RecurrentKifSettings(
         settings.get(Settings.CYCLE_LENGTH),
         settings.get(Settings.OUTER_STEPS),

@@ -17,7 +17,6 @@ import java.util.Map;
 import java.util.SequencedMap;
 import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.ObjectMapper;
 
 /**
  * What a run was made with: versions, machine, and hashes of everything it read.
@@ -95,15 +94,15 @@ record Provenance(SequencedMap<String, String> inputs, SequencedMap<String, Stri
   /**
    * @throws InputException if a file is not what it was when the run began
    */
-  void requireSameInputs(Path recordedFile) {
-    JsonNode recorded = new ObjectMapper().readTree(recordedFile.toFile()).path("inputs");
+  void requireSameInputs(RunFolder folder) {
+    JsonNode recorded = folder.provenance().path("inputs");
     inputs.forEach(
         (name, hash) -> {
           if (!recorded.path(name).asString("").equals(hash)) {
             throw new InputException(
                 name
                     + ": is not what it was when the run began ("
-                    + recordedFile
+                    + folder.resolve("provenance.json")
                     + " has its hash); put the old file back, or begin a new run");
           }
         });

@@ -207,6 +207,10 @@ public final class RunFolder implements AutoCloseable {
     write(CONFIGURATION, json);
   }
 
+  JsonNode provenance() {
+    return read(PROVENANCE);
+  }
+
   void writeProvenance(Object json) {
     write(PROVENANCE, json);
   }
@@ -224,7 +228,10 @@ public final class RunFolder implements AutoCloseable {
     try {
       return new ObjectMapper().readTree(file.toFile());
     } catch (JacksonException e) {
-      throw new InputException(file + ": cannot be read: " + e.getOriginalMessage(), e);
+      throw new InputException(
+          "%s: cannot be read: %s; put back a copy of the file, or begin a new run"
+              .formatted(file, e.getOriginalMessage()),
+          e);
     }
   }
 

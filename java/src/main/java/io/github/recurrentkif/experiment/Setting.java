@@ -45,7 +45,8 @@ public record Setting<T>(
       case SequencedSet<?> set -> String.join(",", set.stream().map(String::valueOf).toList());
       case Double number when number == Math.rint(number) && Math.abs(number) < 1e6 ->
           String.valueOf(number.longValue());
-      case Double number -> new BigDecimal(String.valueOf(number)).toPlainString();
+      case Double number ->
+          new BigDecimal(String.valueOf(number)).stripTrailingZeros().toPlainString();
       case Enum<?> choice -> choice.name().toLowerCase(Locale.ROOT).replace('_', '-');
       default -> String.valueOf(value);
     };
@@ -70,7 +71,7 @@ public record Setting<T>(
         defaultValue,
         "a positive number",
         description,
-        text -> require(number(text), number(text) > 0));
+        text -> require(number(text), number(text) > 0 && Double.isFinite(number(text))));
   }
 
   /** A number in [0, limit). */

@@ -1,5 +1,6 @@
 package io.github.recurrentkif.experiment;
 
+import io.github.recurrentkif.continual.RecurrentKifSettings;
 import io.github.recurrentkif.continual.RecurrentKifSettings.OuterLoop;
 import io.github.recurrentkif.data.CausalEncoding;
 import io.github.recurrentkif.data.PromptFormat;
@@ -157,6 +158,12 @@ public final class Settings {
           THREADS,
           SEED);
 
+  /** Where the paper's constants differ from those of the release. */
+  private static final Map<Setting<?>, Object> OF_PAPER =
+      Map.of(
+          SENSITIVITY_DECAY, RecurrentKifSettings.paper().innerRule().beta1(),
+          UNCERTAINTY_DECAY, RecurrentKifSettings.paper().innerRule().beta2());
+
   private final Map<Setting<?>, Object> chosen;
 
   private Settings(Map<Setting<?>, Object> chosen) {
@@ -218,14 +225,14 @@ public final class Settings {
     };
   }
 
-  /** What was chosen, or the default. */
-  @SuppressWarnings("unchecked") // with() stores under each setting only what that setting parsed
+  /** What was chosen, or the default of the mode that was chosen. */
+  @SuppressWarnings("unchecked") // both maps hold under each setting only what that setting parsed
   public <T> T get(Setting<T> setting) {
-    return (T) chosen.getOrDefault(setting, setting.defaultValue());
-  }
-
-  public boolean isChosen(Setting<?> setting) {
-    return chosen.containsKey(setting);
+    Object value = chosen.get(setting);
+    if (value == null && chosen.get(MODE) == Mode.PAPER) {
+      value = OF_PAPER.get(setting);
+    }
+    return value == null ? setting.defaultValue() : (T) value;
   }
 
   /** The adapter that these settings ask for. */

@@ -1,7 +1,5 @@
 package io.github.recurrentkif.kernels;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-
 import io.github.recurrentkif.kernels.ImportanceRule.Formula;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import java.lang.foreign.Arena;
@@ -118,10 +116,12 @@ public final class Operations {
 
   private static int dropoutMask(Kernels kernels, long planes, long rows, long columns) {
     DropoutMask rule = new DropoutMask(RandomKey.ofSeed(5).at(3), 11, 0.1);
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment mask = arena.allocate(JAVA_FLOAT, planes * rows * columns);
+    try (Arena arena = Arena.ofShared()) {
+      float[] values = new float[Math.toIntExact(planes * rows * columns)];
+      MemorySegment mask = kernels.device().allocate((long) values.length * Float.BYTES, arena);
       kernels.dropoutMask(mask, planes, rows, columns, rule);
-      return Arrays.hashCode(mask.toArray(JAVA_FLOAT));
+      kernels.device().download(mask, MemorySegment.ofArray(values));
+      return Arrays.hashCode(values);
     }
   }
 

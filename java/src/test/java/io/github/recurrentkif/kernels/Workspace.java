@@ -3,6 +3,7 @@ package io.github.recurrentkif.kernels;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
+import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.HostMemory;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
@@ -59,10 +60,17 @@ public final class Workspace implements AutoCloseable {
   public final Threshold innerThreshold;
   public final Threshold outerThreshold;
 
-  /** Zeros. */
+  private final Device memory;
+
+  /** Zeros, in main memory. */
   public Workspace(ParameterLayout layout) {
-    HostMemory memory = new HostMemory();
+    this(layout, new HostMemory());
+  }
+
+  /** Zeros on a device. */
+  public Workspace(ParameterLayout layout, Device memory) {
     this.layout = layout;
+    this.memory = memory;
     weights = new ParameterVector(layout, memory);
     base = new ParameterVector(layout, memory);
     snapshot = new ParameterVector(layout, memory);
@@ -145,17 +153,31 @@ public final class Workspace implements AutoCloseable {
     "outer threshold"
   };
 
+  /**
+   * @param other in main memory
+   */
   public void copyFrom(Workspace other) {
     MemorySegment[] from = other.segments();
     MemorySegment[] to = segments();
     for (int i = 0; i < to.length; i++) {
-      to[i].copyFrom(from[i]);
+      memory.upload(from[i], to[i]);
     }
   }
 
-  /** Asserts equal bits everywhere; NaN equals NaN. */
+  /**
+   * Asserts equal bits everywhere; NaN equals NaN.
+   *
+   * @param expected in main memory
+   */
   public void assertSameAs(Workspace expected, String where) {
-    assertSame(expected.segments(), segments(), where);
+    MemorySegment[] actual = segments();
+    for (int i = 0; i < actual.length; i++) {
+      MemorySegment host =
+          MemorySegment.ofArray(new float[(int) (actual[i].byteSize() / Float.BYTES)]);
+      memory.download(actual[i], host);
+      actual[i] = host;
+    }
+    assertSame(expected.segments(), actual, where);
   }
 
   public static void assertSame(MemorySegment[] expected, MemorySegment[] actual, String where) {

@@ -10,6 +10,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.net.URL;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -118,6 +119,39 @@ public final class CpuKernels {
             e);
       }
       return reference(e.getMessage());
+    }
+  }
+
+  /**
+   * Opens native kernels once for each instruction set that this processor has and {@code
+   * KIF_MAX_ISA} allows, weakest first; none where there are no native kernels and the settings do
+   * not demand them. The caller closes them.
+   *
+   * @throws InputException if the settings demand native kernels and there are none
+   */
+  public static List<Kernels> openEachInstructionSet(int threads, Settings settings) {
+    List<Kernels> opened = new ArrayList<>();
+    if (settings.backend() == Backend.REFERENCE) {
+      return opened;
+    }
+    try {
+      NativeLibrary library = NativeLibrary.load(locate(settings));
+      int best;
+      try (NativeKernels kernels = new NativeKernels(library, 1, InstructionSet.BEST)) {
+        best = kernels.instructionSet();
+      }
+      for (InstructionSet set : InstructionSet.values()) {
+        if (set.number() <= best) {
+          opened.add(new NativeKernels(library, threads, set.number()));
+        }
+      }
+      return opened;
+    } catch (NativeUnavailableException e) {
+      opened.forEach(Kernels::close);
+      if (settings.backend() == Backend.NATIVE || settings.library() != null) {
+        throw new InputException("native kernels are asked for, but " + e.getMessage(), e);
+      }
+      return new ArrayList<>();
     }
   }
 

@@ -2,8 +2,6 @@ package io.github.recurrentkif.kernels.cpu;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.github.recurrentkif.kernels.AdamWStep;
@@ -13,7 +11,6 @@ import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.kernels.MergeRule;
-import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.kernels.Operands;
 import io.github.recurrentkif.kernels.Score;
 import io.github.recurrentkif.kernels.Threshold;
@@ -23,7 +20,6 @@ import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -40,17 +36,7 @@ final class NativeKernels implements Kernels {
   private final String description;
   private boolean closed;
 
-  // The structures of kif.h, filled anew for each call.
-  private final MemorySegment adamWStep = arena.allocate(JAVA_FLOAT, 7);
-  private final MemorySegment importanceRule =
-      arena.allocate(
-          MemoryLayout.structLayout(JAVA_INT, MemoryLayout.sequenceLayout(4, JAVA_FLOAT)));
-  private final MemorySegment mergeRule =
-      arena.allocate(
-          MemoryLayout.structLayout(
-              JAVA_INT,
-              MemoryLayout.sequenceLayout(8, JAVA_FLOAT),
-              MemoryLayout.sequenceLayout(2, JAVA_INT)));
+  private final Structures structures = new Structures(arena);
   private final MemorySegment norm = arena.allocate(JAVA_DOUBLE);
   private final MemorySegment counts = arena.allocate(JAVA_LONG, 4);
 
@@ -89,6 +75,11 @@ final class NativeKernels implements Kernels {
   @Override
   public String description() {
     return description;
+  }
+
+  /** The number of the {@link InstructionSet} that was chosen. */
+  int instructionSet() {
+    return library.contextIsa(context());
   }
 
   @Override
@@ -207,7 +198,7 @@ final class NativeKernels implements Kernels {
             context(),
             importance.sensitivity().segment(),
             importance.uncertainty().segment(),
-            number(score),
+            Structures.number(score),
             quantile,
             layout.length(),
             layout.padding(),
@@ -278,7 +269,7 @@ final class NativeKernels implements Kernels {
             outer.uncertainty().segment(),
             innerThreshold.segment(),
             outerThreshold.segment(),
-            number(score),
+            Structures.number(score),
             layout.length(),
             layout.padding(),
             counts));
@@ -330,54 +321,14 @@ final class NativeKernels implements Kernels {
   }
 
   MemorySegment write(AdamWStep step) {
-    float[] values = {
-      step.decay(),
-      step.gain1(),
-      step.decay2(),
-      step.gain2(),
-      step.stepSize(),
-      step.correction2(),
-      step.roundedEpsilon()
-    };
-    MemorySegment.copy(values, 0, adamWStep, JAVA_FLOAT, 0, values.length);
-    return adamWStep;
+    return structures.write(step);
   }
 
   MemorySegment write(ImportanceRule rule) {
-    int formula =
-        switch (rule.formula()) {
-          case FIRST_ORDER -> 0;
-          case SECOND_ORDER -> 1;
-          case MIXED -> 2;
-        };
-    importanceRule.setAtIndex(JAVA_INT, 0, formula);
-    importanceRule.setAtIndex(JAVA_FLOAT, 1, rule.decay1());
-    importanceRule.setAtIndex(JAVA_FLOAT, 2, rule.gain1());
-    importanceRule.setAtIndex(JAVA_FLOAT, 3, rule.decay2());
-    importanceRule.setAtIndex(JAVA_FLOAT, 4, rule.gain2());
-    return importanceRule;
+    return structures.write(rule);
   }
 
   MemorySegment write(MergeRule rule) {
-    mergeRule.setAtIndex(JAVA_INT, 0, number(rule.score()));
-    write(rule.shared(), 1);
-    write(rule.newOnly(), 3);
-    write(rule.oldOnly(), 5);
-    write(rule.redundant(), 7);
-    mergeRule.setAtIndex(JAVA_INT, 9, rule.resetInner() ? 1 : 0);
-    mergeRule.setAtIndex(JAVA_INT, 10, rule.resetOuter() ? 1 : 0);
-    return mergeRule;
-  }
-
-  private void write(Coefficients coefficients, int index) {
-    mergeRule.setAtIndex(JAVA_FLOAT, index, coefficients.inner());
-    mergeRule.setAtIndex(JAVA_FLOAT, index + 1, coefficients.outer());
-  }
-
-  static int number(Score score) {
-    return switch (score) {
-      case SENSITIVITY_TIMES_UNCERTAINTY -> 0;
-      case SENSITIVITY -> 1;
-    };
+    return structures.write(rule);
   }
 }

@@ -166,7 +166,7 @@ class NativeLibraryTest {
           new Both(
               c ->
                   c.library.threshold(
-                      c.context, c.a[6], c.a[7], NativeKernels.number(score), 0.8, c.n, 0, c.a[10]),
+                      c.context, c.a[6], c.a[7], Structures.number(score), 0.8, c.n, 0, c.a[10]),
               (k, s) -> {
                 k.threshold(s.inner, score, 0.8, s.innerThreshold);
                 return 0;
@@ -185,7 +185,7 @@ class NativeLibraryTest {
                         c.a[9],
                         c.a[10],
                         c.a[11],
-                        NativeKernels.number(score),
+                        Structures.number(score),
                         c.n,
                         0,
                         c.result));

@@ -1,0 +1,41 @@
+/*
+ * importance: p = w * (g*clip); s = |p|, |p*p| or |p - 0.5*(p*p)|;
+ *   I = decay1*I + gain1*s;  U = decay2*U + gain2*|s - I|, with the new I.
+ * 24 bytes an element.
+ *
+ * 1: one element a thread at a time
+ * 2: four neighbouring elements a thread at a time, so that each access is 16 bytes    <- shipped
+ */
+#include "elementwise.cuh"
+
+extern "C" __global__ void __launch_bounds__(KIF_THREADS)
+    kif_importance_1(const float *__restrict__ w, const float *__restrict__ g,
+                     float *__restrict__ sensitivity, float *__restrict__ uncertainty, float clip,
+                     ImportanceRule rule, i64 n) {
+  for (i64 i = KIF_FIRST; i < n; i += KIF_STRIDE) {
+    importance_element(w[i], g[i] * clip, sensitivity[i], uncertainty[i], rule);
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(KIF_THREADS)
+    kif_importance_2(const float *__restrict__ w, const float *__restrict__ g,
+                     float *__restrict__ sensitivity, float *__restrict__ uncertainty, float clip,
+                     ImportanceRule rule, i64 n) {
+  const i64 fours = n / 4;
+  for (i64 i = KIF_FIRST; i < fours; i += KIF_STRIDE) {
+    const float4 x = four(w, i), y = four(g, i);
+    float4 a = four(sensitivity, i), b = four(uncertainty, i);
+    importance_element(x.x, y.x * clip, a.x, b.x, rule);
+    importance_element(x.y, y.y * clip, a.y, b.y, rule);
+    importance_element(x.z, y.z * clip, a.z, b.z, rule);
+    importance_element(x.w, y.w * clip, a.w, b.w, rule);
+    four(sensitivity, i) = a;
+    four(uncertainty, i) = b;
+  }
+  for (i64 i = 4 * fours + KIF_FIRST; i < n; i += KIF_STRIDE) {
+    importance_element(w[i], g[i] * clip, sensitivity[i], uncertainty[i], rule);
+  }
+}
+
+KIF_EXPORT(kif_importance_1)
+KIF_EXPORT(kif_importance_2)

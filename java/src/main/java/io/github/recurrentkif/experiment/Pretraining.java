@@ -1,0 +1,382 @@
+package io.github.recurrentkif.experiment;
+
+import io.github.recurrentkif.data.Batch;
+import io.github.recurrentkif.data.BatchBuilder;
+import io.github.recurrentkif.data.EncodedSample;
+import io.github.recurrentkif.data.Tokenizer;
+import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.memory.VectorFile;
+import io.github.recurrentkif.model.ModelWriter;
+import io.github.recurrentkif.model.T5Config;
+import io.github.recurrentkif.model.T5Initialization;
+import io.github.recurrentkif.model.Trainables;
+import io.github.recurrentkif.model.TrainingArtifacts;
+import io.github.recurrentkif.training.Learner;
+import io.github.recurrentkif.training.LearningRateSchedule;
+import io.github.recurrentkif.training.OptimizerSettings;
+import io.github.recurrentkif.training.Outcome;
+import io.github.recurrentkif.training.TextObjective;
+import io.github.recurrentkif.training.Update;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.SequencedMap;
+import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectMapper;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * Trains all weights of a T5 from scratch and leaves a Hugging Face folder. The folder {@code
+ * pretraining/} in it holds the recipe as resolved, the log and the newest checkpoint, from which a
+ * killed pretraining goes on to the same bits.
+ */
+public final class Pretraining implements AutoCloseable {
+
+  /** Places below the seed's key. */
+  private static final long INITIAL_WEIGHTS = 0;
+
+  private static final long SAMPLES = 1;
+  private static final long DROPOUT = 2;
+  private static final long HELD_OUT = 3;
+
+  /** Updates between two lines of the log. */
+  private static final int LOGGED = 20;
+
+  /** Rows of a batch whose loss is only measured. */
+  private static final int MEASURED_ROWS = 64;
+
+  private static final String STATE = "state";
+  private static final List<String> TOKENIZER_FILES =
+      List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json");
+
+  private final Path output;
+  private final PretrainingSettings settings;
+  private final Backend backend;
+  private final RunFolder folder;
+  private final T5Config config;
+  private final Tokenizer tokenizer;
+  private final PretrainingSamples samples;
+
+  private Pretraining(
+      Path output, PretrainingRecipe recipe, Backend backend, RunFolder folder, T5Config config) {
+    this.output = output;
+    this.settings = recipe.settings();
+    this.backend = backend;
+    this.folder = folder;
+    this.config = config;
+    this.tokenizer = Tokenizer.open(output);
+    try {
+      this.samples = new PretrainingSamples(recipe, tokenizer, config);
+    } catch (RuntimeException e) {
+      tokenizer.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Prepares a new pretraining.
+   *
+   * @param output the folder that becomes the model
+   * @throws InputException if the recipe cannot be followed, or the folder holds a model already
+   */
+  public static Pretraining begin(Path output, PretrainingRecipe recipe, Backend backend) {
+    T5Config config = T5Config.parse(recipe.config(), Path.of("the recipe's 'config'"));
+    if (Files.exists(output.resolve("model.safetensors"))) {
+      throw new InputException(
+          output + ": already holds a model.safetensors; name another folder for the new model");
+    }
+    RunFolder folder = RunFolder.create(output.resolve("pretraining"));
+    try {
+      writeConfig(output, recipe.config());
+      for (String name : TOKENIZER_FILES) {
+        Path file = recipe.tokenizer().resolve(name);
+        if (Files.isRegularFile(file)) {
+          RunFolder.writeAtomically(output.resolve(name), Files.readAllBytes(file));
+        }
+      }
+      Pretraining pretraining = new Pretraining(output, recipe, backend, folder, config);
+      folder.writeConfiguration(recipe.toJson());
+      return pretraining;
+    } catch (IOException e) {
+      folder.close();
+      throw new InputException(
+          recipe.tokenizer() + ": the tokenizer cannot be read: " + RunFolder.message(e), e);
+    } catch (RuntimeException e) {
+      folder.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Prepares to go on with a pretraining.
+   *
+   * @throws InputException if the folder holds none
+   */
+  public static Pretraining resume(Path output, Backend backend) {
+    RunFolder folder = RunFolder.open(output.resolve("pretraining"));
+    try {
+      PretrainingRecipe recipe = PretrainingRecipe.fromJson(folder.configuration(), output);
+      return new Pretraining(
+          output,
+          recipe,
+          backend,
+          folder,
+          T5Config.parse(recipe.config(), output.resolve("config.json")));
+    } catch (RuntimeException e) {
+      folder.close();
+      throw e;
+    }
+  }
+
+  private static void writeConfig(Path output, JsonNode config) {
+    JsonMapper json = JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
+    RunFolder.writeAtomically(output.resolve("config.json"), json.writeValueAsBytes(config));
+    Map<String, Object> generation = new LinkedHashMap<>();
+    for (String key : List.of("decoder_start_token_id", "eos_token_id", "pad_token_id")) {
+      if (config.has(key)) {
+        generation.put(key, config.get(key));
+      }
+    }
+    RunFolder.writeAtomically(
+        output.resolve("generation_config.json"), json.writeValueAsBytes(generation));
+  }
+
+  /**
+   * Trains to the end and writes {@code model.safetensors}.
+   *
+   * @param stop asked after every update
+   * @throws CancellationException if asked to stop; the pretraining can be resumed
+   */
+  public void run(RunListener listener, BooleanSupplier stop) {
+    TrainingArtifacts trained =
+        TrainingArtifacts.prepare(config, new Trainables.EveryWeight(), true, backend.cache());
+    TrainingArtifacts measured =
+        TrainingArtifacts.prepare(config, new Trainables.EveryWeight(), false, backend.cache());
+    try (ParameterVector weights =
+            new ParameterVector(trained.layout(), backend.kernels().device());
+        ParameterVector unused = new ParameterVector(trained.layout(), backend.kernels().device());
+        TextObjective objective = objective(trained, weights);
+        TextObjective measure = objective(measured, weights);
+        Learner<Batch> learner =
+            new Learner<>(weights, backend.kernels(), objective, optimizer())) {
+      new Session(learner, measure, unused, listener, stop).run();
+    }
+  }
+
+  private TextObjective objective(TrainingArtifacts artifacts, ParameterVector weights) {
+    return new TextObjective(
+        config,
+        backend.runtime().session(artifacts.training().file(), backend.options()),
+        artifacts.dropoutPlaces(),
+        weights,
+        backend.kernels());
+  }
+
+  private OptimizerSettings optimizer() {
+    OptimizerSettings reference = OptimizerSettings.reference();
+    return new OptimizerSettings(
+        reference.beta1(),
+        reference.beta2(),
+        reference.epsilon(),
+        settings.get(PretrainingSettings.WEIGHT_DECAY),
+        settings.get(PretrainingSettings.MAXIMUM_GRADIENT_NORM).floatValue());
+  }
+
+  @Override
+  public void close() {
+    tokenizer.close();
+    folder.close();
+  }
+
+  /** The pretraining while it has weights. */
+  private final class Session {
+
+    private final Learner<Batch> learner;
+    private final TextObjective measure;
+    private final ParameterVector unused;
+    private final RunListener listener;
+    private final BooleanSupplier stop;
+    private final RandomKey key = RandomKey.ofSeed(settings.get(PretrainingSettings.SEED));
+    private final BatchBuilder builder =
+        new BatchBuilder(config.padToken(), BatchBuilder.REFERENCE_LENGTH_MULTIPLE);
+    private final long updates = settings.get(PretrainingSettings.UPDATES);
+
+    Session(
+        Learner<Batch> learner,
+        TextObjective measure,
+        ParameterVector unused,
+        RunListener listener,
+        BooleanSupplier stop) {
+      this.learner = learner;
+      this.measure = measure;
+      this.unused = unused;
+      this.listener = listener;
+      this.stop = stop;
+    }
+
+    void run() {
+      long completed = 0;
+      long eventBytes = 0;
+      if (Files.isRegularFile(folder.checkpoint())) {
+        JsonNode state = restore();
+        completed = state.get("completed").longValue();
+        eventBytes = state.get("events").longValue();
+      } else {
+        T5Initialization.initialize(learner.weights(), config, key.at(INITIAL_WEIGHTS));
+      }
+      LearningRateSchedule schedule =
+          new LearningRateSchedule.WarmupLinear(
+              settings.get(PretrainingSettings.LEARNING_RATE),
+              settings.get(PretrainingSettings.WARMUP_UPDATES),
+              updates);
+      long interval =
+          (long) (settings.get(PretrainingSettings.CHECKPOINT_SECONDS) * 1_000_000_000L);
+      listener.taskBegins(0, "pretraining", completed, updates);
+      try (EventLog events = EventLog.open(folder.events(), eventBytes)) {
+        long lastSave = System.nanoTime();
+        while (completed < updates) {
+          Outcome outcome = learner.update(update(completed, schedule));
+          completed++;
+          listener.updated(completed, outcome);
+          log(completed, outcome, events);
+          boolean stopping = stop.getAsBoolean();
+          if (stopping || completed == updates || System.nanoTime() - lastSave >= interval) {
+            save(completed, events.saved());
+            lastSave = System.nanoTime();
+          }
+          if (stopping && completed < updates) {
+            throw new CancellationException("stopped after update " + completed);
+          }
+        }
+      }
+      finish();
+    }
+
+    private Update<Batch> update(long completed, LearningRateSchedule schedule) {
+      int passes = settings.get(PretrainingSettings.ACCUMULATION);
+      int rows = settings.get(PretrainingSettings.BATCH_SIZE);
+      List<Batch> batches = new ArrayList<>(passes);
+      for (int pass = 0; pass < passes; pass++) {
+        RandomKey passKey = key.at(SAMPLES).at(completed).at(pass);
+        List<EncodedSample> drawn = new ArrayList<>(rows);
+        for (int row = 0; row < rows; row++) {
+          drawn.add(samples.draw(passKey.at(row)));
+        }
+        batches.add(builder.build(drawn));
+      }
+      return new Update<>(
+          batches, 1f / passes, schedule.at(completed), key.at(DROPOUT).at(completed));
+    }
+
+    private void log(long completed, Outcome outcome, EventLog events) {
+      boolean measured =
+          completed % settings.get(PretrainingSettings.HELD_OUT_INTERVAL) == 0
+              || completed == updates;
+      if (completed % LOGGED == 0 || outcome.refused() || completed == updates) {
+        Map<String, Object> line = new LinkedHashMap<>();
+        line.put("event", "update");
+        line.put("update", completed);
+        line.put("loss", outcome.meanLoss());
+        line.put("gradient_norm", outcome.gradientNorm());
+        line.put("learning_rate", outcome.learningRate());
+        if (outcome.refused()) {
+          line.put("refused", true);
+          listener.notice("update " + completed + " was refused: its gradient is not finite");
+        }
+        events.append(line);
+      }
+      if (measured) {
+        double text = loss(samples.heldOutTexts(key.at(HELD_OUT).at(0)));
+        double prompts = loss(samples.heldOutPrompts(key.at(HELD_OUT).at(1)));
+        Map<String, Object> line = new LinkedHashMap<>();
+        line.put("event", "held-out");
+        line.put("update", completed);
+        line.put("text_loss", text);
+        line.put("prompt_loss", prompts);
+        events.append(line);
+        listener.notice(
+            String.format(
+                Locale.ROOT,
+                "held-out loss after update %d: text %.4f, prompts %.4f",
+                completed,
+                text,
+                prompts));
+      }
+    }
+
+    /** The mean loss of a token, without dropout. */
+    private double loss(List<EncodedSample> heldOut) {
+      double sum = 0;
+      long tokens = 0;
+      for (int from = 0; from < heldOut.size(); from += MEASURED_ROWS) {
+        Batch batch =
+            builder.build(heldOut.subList(from, Math.min(from + MEASURED_ROWS, heldOut.size())));
+        int labelled = batch.labelledTokens();
+        sum += measure.gradient(batch, key, unused) * labelled;
+        tokens += labelled;
+      }
+      return sum / tokens;
+    }
+
+    private void save(long completed, long eventBytes) {
+      Map<String, Object> json = new LinkedHashMap<>();
+      json.put("completed", completed);
+      json.put("events", eventBytes);
+      json.put("learner", learner.counters());
+      SequencedMap<String, String> metadata = new LinkedHashMap<>();
+      metadata.put(STATE, new ObjectMapper().writeValueAsString(json));
+      try {
+        VectorFile.write(folder.checkpoint(), learner.vectors(), metadata);
+      } catch (IOException e) {
+        throw new InputException(
+            "the checkpoint cannot be written, the last one is still there: "
+                + RunFolder.message(e)
+                + "; make room and go on with 'kif pretrain --resume'",
+            e);
+      }
+      listener.saved();
+    }
+
+    private JsonNode restore() {
+      try (VectorFile file = VectorFile.open(folder.checkpoint())) {
+        for (var entry : learner.vectors().entrySet()) {
+          file.read(entry.getKey(), entry.getValue());
+        }
+        JsonNode state = new ObjectMapper().readTree(file.metadata().get(STATE));
+        Map<String, Long> counters = new LinkedHashMap<>();
+        state
+            .get("learner")
+            .properties()
+            .forEach(entry -> counters.put(entry.getKey(), entry.getValue().longValue()));
+        learner.restore(counters);
+        return state;
+      } catch (IOException e) {
+        throw new InputException(
+            folder.checkpoint() + ": cannot be read: " + RunFolder.message(e), e);
+      }
+    }
+
+    private void finish() {
+      try {
+        ModelWriter.writeBfloat16(output.resolve("model.safetensors"), learner.weights());
+      } catch (IOException e) {
+        throw new InputException(
+            output
+                + ": the model cannot be written: "
+                + RunFolder.message(e)
+                + "; make room and go on with 'kif pretrain --resume'",
+            e);
+      }
+    }
+  }
+}

@@ -1,0 +1,90 @@
+package io.github.recurrentkif.experiment;
+
+import io.github.recurrentkif.memory.InputException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectMapper;
+
+/**
+ * What a pretraining makes and from what, as a JSON file: {@code config} is the {@code config.json}
+ * of the model to be, {@code settings} are {@link PretrainingSettings}, {@code tokenizer} is the
+ * folder of the tokenizer (the recipe's own if absent) and {@code "text"} a list of text files, one
+ * text a line (the generated world if absent); both are seen from the recipe's folder.
+ */
+public record PretrainingRecipe(
+    JsonNode config, Path tokenizer, List<Path> texts, PretrainingSettings settings) {
+
+  public PretrainingRecipe {
+    texts = List.copyOf(texts);
+  }
+
+  /**
+   * @throws InputException if the file is no recipe
+   */
+  public static PretrainingRecipe read(Path file) {
+    if (!Files.isRegularFile(file)) {
+      throw new InputException(
+          file + ": expected the recipe of a pretraining, found no such file; check the name");
+    }
+    JsonNode json;
+    try {
+      json = new ObjectMapper().readTree(file.toFile());
+    } catch (JacksonException e) {
+      throw new InputException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
+    }
+    if (!json.path("config").isObject()) {
+      throw new InputException(
+          file + ", key 'config': expected the config.json of the model to be made, found none");
+    }
+    for (String key : json.propertyNames()) {
+      if (!List.of("config", "tokenizer", "text", "settings").contains(key)) {
+        throw new InputException(
+            file
+                + ": unknown key '"
+                + key
+                + "'; a recipe has 'config', 'tokenizer', 'text' and 'settings'");
+      }
+    }
+    Map<String, String> settings = new LinkedHashMap<>();
+    json.path("settings")
+        .properties()
+        .forEach(entry -> settings.put(entry.getKey(), entry.getValue().asString()));
+    List<Path> texts = new ArrayList<>();
+    json.path("text").forEach(text -> texts.add(file.resolveSibling(text.asString())));
+    return new PretrainingRecipe(
+        json.get("config"),
+        file.toAbsolutePath().resolveSibling(json.path("tokenizer").asString(".")).normalize(),
+        texts,
+        PretrainingSettings.defaults().with(settings));
+  }
+
+  public PretrainingRecipe with(Map<String, String> changed) {
+    return new PretrainingRecipe(config, tokenizer, texts, settings.with(changed));
+  }
+
+  Map<String, Object> toJson() {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("version", RunFolder.VERSION);
+    json.put("config", config);
+    json.put("text", texts.stream().map(text -> text.toAbsolutePath().toString()).toList());
+    json.put("settings", settings.resolved());
+    return json;
+  }
+
+  static PretrainingRecipe fromJson(JsonNode json, Path tokenizer) {
+    Map<String, String> settings = new LinkedHashMap<>();
+    json.path("settings")
+        .properties()
+        .forEach(entry -> settings.put(entry.getKey(), entry.getValue().asString()));
+    List<Path> texts = new ArrayList<>();
+    json.path("text").forEach(text -> texts.add(Path.of(text.asString())));
+    return new PretrainingRecipe(
+        json.get("config"), tokenizer, texts, PretrainingSettings.defaults().with(settings));
+  }
+}

@@ -1,0 +1,134 @@
+package io.github.recurrentkif.kernels.cuda;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.github.recurrentkif.kernels.AdamWStep;
+import io.github.recurrentkif.kernels.ImportanceRule;
+import io.github.recurrentkif.kernels.MergeRule;
+import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.memory.ParameterVector;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The arguments of one launch, off the heap: their values, and an array of their addresses. The
+ * structures are those of the headers in {@code cuda-kernels/}.
+ */
+public final class Arguments {
+
+  private static final int MOST = 24;
+  private static final long BYTES = 512;
+
+  private final MemorySegment values;
+  private final MemorySegment addresses;
+  private int count;
+  private long end;
+
+  public Arguments(Arena arena) {
+    values = arena.allocate(BYTES, Long.BYTES);
+    addresses = arena.allocate(JAVA_LONG, MOST);
+  }
+
+  /** Forgets the arguments of the launch before. */
+  public Arguments clear() {
+    count = 0;
+    end = 0;
+    return this;
+  }
+
+  /** The address of each argument, as {@link Launcher#launch} takes them. */
+  public MemorySegment addresses() {
+    return addresses;
+  }
+
+  public Arguments add(ParameterVector vector) {
+    return add(vector.segment());
+  }
+
+  /** The address of memory on the device. */
+  public Arguments add(MemorySegment device) {
+    return add(device.address());
+  }
+
+  public Arguments add(long value) {
+    values.set(JAVA_LONG, next(Long.BYTES), value);
+    return this;
+  }
+
+  public Arguments add(int value) {
+    values.set(JAVA_INT, next(Integer.BYTES), value);
+    return this;
+  }
+
+  public Arguments add(float value) {
+    values.set(JAVA_FLOAT, next(Float.BYTES), value);
+    return this;
+  }
+
+  Arguments add(Score score) {
+    return add(number(score));
+  }
+
+  Arguments add(ImportanceRule rule) {
+    long at = next(5 * Integer.BYTES);
+    int formula =
+        switch (rule.formula()) {
+          case FIRST_ORDER -> 0;
+          case SECOND_ORDER -> 1;
+          case MIXED -> 2;
+        };
+    values.set(JAVA_INT, at, formula);
+    write(at + Integer.BYTES, rule.decay1(), rule.gain1(), rule.decay2(), rule.gain2());
+    return this;
+  }
+
+  Arguments add(AdamWStep step) {
+    write(
+        next(7 * Float.BYTES),
+        step.decay(),
+        step.gain1(),
+        step.decay2(),
+        step.gain2(),
+        step.stepSize(),
+        step.correction2(),
+        step.roundedEpsilon());
+    return this;
+  }
+
+  Arguments add(MergeRule rule) {
+    long at = next(11 * Integer.BYTES);
+    values.set(JAVA_INT, at, number(rule.score()));
+    long place = at + Integer.BYTES;
+    for (Coefficients c :
+        new Coefficients[] {rule.shared(), rule.newOnly(), rule.oldOnly(), rule.redundant()}) {
+      write(place, c.inner(), c.outer());
+      place += 2 * Float.BYTES;
+    }
+    values.set(JAVA_INT, place, rule.resetInner() ? 1 : 0);
+    values.set(JAVA_INT, place + Integer.BYTES, rule.resetOuter() ? 1 : 0);
+    return this;
+  }
+
+  private void write(long at, float... fields) {
+    MemorySegment.copy(fields, 0, values, JAVA_FLOAT, at, fields.length);
+  }
+
+  /** Room for an argument, on a multiple of 8 bytes as every argument may need. */
+  private long next(long bytes) {
+    long at = end;
+    addresses.setAtIndex(JAVA_LONG, count, values.address() + at);
+    count++;
+    end = at + Math.ceilDiv(bytes, Long.BYTES) * Long.BYTES;
+    return at;
+  }
+
+  private static int number(Score score) {
+    return switch (score) {
+      case SENSITIVITY_TIMES_UNCERTAINTY -> 0;
+      case SENSITIVITY -> 1;
+    };
+  }
+}

@@ -1,0 +1,452 @@
+package io.github.recurrentkif.kernels.cuda;
+
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.github.recurrentkif.kernels.AdamWStep;
+import io.github.recurrentkif.kernels.DropoutMask;
+import io.github.recurrentkif.kernels.Importance;
+import io.github.recurrentkif.kernels.ImportanceRule;
+import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.MaskCounts;
+import io.github.recurrentkif.kernels.MergeRule;
+import io.github.recurrentkif.kernels.Operands;
+import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.memory.Device;
+import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.ParameterVector;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The kernels of {@code cuda-kernels/} on a GPU. Calls queue work and return; only {@link
+ * #squaredNorm} and {@link #maskCounts} wait. A fusion therefore runs without the host: the
+ * threshold stays where the merge reads it. Calls from several threads run one after another.
+ */
+public final class CudaKernels implements Kernels {
+
+  /** The variant of each operation that is the fastest known, as its source file says. */
+  public static final int SHIPPED = 2;
+
+  private static final String MODULE = "kif.ptx";
+
+  // As in the sources.
+  private static final int THREADS = 256;
+  private static final long NORM_LEAF = 4096;
+  private static final int FOLD = 1024;
+  private static final int PASSES = 3;
+  private static final long SELECTION_BYTES = 2048L * Long.BYTES + 4 * Integer.BYTES + Long.BYTES;
+
+  /** Blocks that fill a multiprocessor of 2048 threads. */
+  private static final int FULL = 2048 / THREADS;
+
+  /** Fewer for a selection, each of which adds a histogram of its own to the whole. */
+  private static final int SELECTION_BLOCKS = 4;
+
+  /**
+   * Whether a GPU can be used here, for {@code kif doctor}.
+   *
+   * @param detail which one, or why none
+   */
+  public record Availability(boolean available, String detail) {}
+
+  private final Launcher launcher;
+  private final Device device;
+  private final int variant;
+  private final Arena arena = Arena.ofShared();
+  private final Arguments arguments = new Arguments(arena);
+  private final MemorySegment selection;
+  private final MemorySegment counts;
+  private final MemorySegment hostCounts = arena.allocate(JAVA_LONG, 3);
+  private final MemorySegment hostNorm = arena.allocate(JAVA_DOUBLE);
+  private boolean closed;
+
+  // The leaves of a norm and what they are folded into; grows with the largest vector.
+  private Arena normArena = Arena.ofShared();
+  private MemorySegment leaves = MemorySegment.NULL;
+  private MemorySegment folded = MemorySegment.NULL;
+
+  private final Launcher.Kernel accumulate;
+  private final Launcher.Kernel adamW;
+  private final Launcher.Kernel adamWImportance;
+  private final Launcher.Kernel importance;
+  private final Launcher.Kernel squaredNorm;
+  private final Launcher.Kernel fold;
+  private final Launcher.Kernel merge;
+  private final Launcher.Kernel maskCounts;
+  private final Launcher.Kernel dropoutMask;
+  private final Launcher.Kernel threshold;
+  private final Launcher.Kernel thresholdCount;
+  private final Launcher.Kernel thresholdPick;
+
+  /**
+   * Opens a GPU by its driver.
+   *
+   * @param ordinal counted from 0
+   * @throws InputException if it cannot be used, and says why
+   */
+  public static CudaKernels open(int ordinal) {
+    return new CudaKernels(DriverLauncher.open(ordinal), SHIPPED);
+  }
+
+  /** Tries to open the first GPU. */
+  public static Availability examine() {
+    try (CudaKernels kernels = open(0)) {
+      return new Availability(true, kernels.description());
+    } catch (InputException | IllegalStateException e) {
+      return new Availability(false, String.valueOf(e.getMessage()));
+    }
+  }
+
+  /**
+   * Loads the kernels of this build into a launcher, which is closed with them.
+   *
+   * @param variant of every operation: 1, or {@link #SHIPPED}
+   */
+  public CudaKernels(Launcher launcher, int variant) {
+    this.launcher = launcher;
+    this.device = new CudaDevice(launcher);
+    this.variant = variant;
+    Launcher.Module module = launcher.load(ptx());
+    accumulate = module.kernel("kif_accumulate_" + variant);
+    adamW = module.kernel("kif_adamw_" + variant);
+    adamWImportance = module.kernel("kif_adamw_importance_" + variant);
+    importance = module.kernel("kif_importance_" + variant);
+    squaredNorm = module.kernel("kif_squared_norm_" + variant);
+    fold = module.kernel("kif_fold");
+    merge = module.kernel("kif_merge_" + variant);
+    maskCounts = module.kernel("kif_mask_counts_" + variant);
+    dropoutMask = module.kernel("kif_dropout_mask_" + variant);
+    threshold = module.kernel("kif_threshold_2");
+    thresholdCount = module.kernel("kif_threshold_1_count");
+    thresholdPick = module.kernel("kif_threshold_1_pick");
+    selection = device.allocate(SELECTION_BYTES, arena);
+    counts = device.allocate(3 * JAVA_LONG.byteSize(), arena);
+  }
+
+  /** The PTX of this build. */
+  static byte[] ptx() {
+    try (InputStream in = CudaKernels.class.getResourceAsStream(MODULE)) {
+      if (in == null) {
+        throw new IllegalStateException("this build has no " + MODULE);
+      }
+      return in.readAllBytes();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  @Override
+  public String description() {
+    return launcher.description();
+  }
+
+  @Override
+  public Device device() {
+    return device;
+  }
+
+  /** Waits until everything queued so far is done, for those who measure time. */
+  public void synchronize() {
+    launcher.synchronize();
+  }
+
+  @Override
+  public synchronized void zero(ParameterVector vector) {
+    Operands.requireAlike(device, vector);
+    requireOpen();
+    if (vector.layout().length() > 0) {
+      launcher.clear(vector.segment().address(), vector.segment().byteSize());
+    }
+  }
+
+  @Override
+  public synchronized void copy(ParameterVector source, ParameterVector target) {
+    Operands.requireAlike(device, source, target);
+    requireOpen();
+    if (source.layout().length() > 0) {
+      launcher.copy(
+          source.segment().address(), target.segment().address(), source.segment().byteSize());
+    }
+  }
+
+  @Override
+  public synchronized void accumulate(ParameterVector sum, ParameterVector term, float scale) {
+    long n = Operands.requireAlike(device, sum, term).length();
+    start().add(sum).add(term).add(scale).add(n);
+    launch(accumulate, elementwise(n));
+  }
+
+  @Override
+  public synchronized double squaredNorm(ParameterVector vector) {
+    long n = Operands.requireAlike(device, vector).length();
+    requireOpen();
+    if (n == 0) {
+      return 0;
+    }
+    long count = Math.ceilDiv(n, NORM_LEAF);
+    reserveLeaves(count);
+    start().add(vector).add(n).add(leaves);
+    launch(squaredNorm, blocks(variant == 1 ? count : Math.ceilDiv(count, 4), FULL));
+    MemorySegment from = leaves;
+    MemorySegment to = folded;
+    while (count > 1) {
+      start().add(from).add(count).add(to);
+      count = Math.ceilDiv(count, FOLD);
+      launch(fold, Math.toIntExact(count));
+      MemorySegment swapped = from;
+      from = to;
+      to = swapped;
+    }
+    device.download(from.asSlice(0, JAVA_DOUBLE.byteSize()), hostNorm);
+    return hostNorm.get(JAVA_DOUBLE, 0);
+  }
+
+  private void reserveLeaves(long count) {
+    long bytes = count * JAVA_DOUBLE.byteSize();
+    if (leaves.byteSize() < bytes) {
+      normArena.close();
+      normArena = Arena.ofShared();
+      leaves = device.allocate(bytes, normArena);
+      folded = device.allocate(Math.ceilDiv(count, FOLD) * JAVA_DOUBLE.byteSize(), normArena);
+    }
+  }
+
+  @Override
+  public synchronized void adamW(
+      ParameterVector weights,
+      ParameterVector gradient,
+      ParameterVector firstMoment,
+      ParameterVector secondMoment,
+      float clip,
+      AdamWStep step) {
+    long n = Operands.requireAlike(device, weights, gradient, firstMoment, secondMoment).length();
+    start()
+        .add(weights)
+        .add(gradient)
+        .add(firstMoment)
+        .add(secondMoment)
+        .add(clip)
+        .add(step)
+        .add(n);
+    launch(adamW, elementwise(n));
+  }
+
+  @Override
+  public synchronized void importance(
+      ParameterVector weights,
+      ParameterVector gradient,
+      float clip,
+      Importance importance,
+      ImportanceRule rule) {
+    ParameterVector sensitivity = importance.sensitivity();
+    ParameterVector uncertainty = importance.uncertainty();
+    long n = Operands.requireAlike(device, weights, gradient, sensitivity, uncertainty).length();
+    start().add(weights).add(gradient).add(sensitivity).add(uncertainty).add(clip).add(rule).add(n);
+    launch(this.importance, elementwise(n));
+  }
+
+  @Override
+  public synchronized void adamWWithImportance(
+      ParameterVector weights,
+      ParameterVector gradient,
+      ParameterVector firstMoment,
+      ParameterVector secondMoment,
+      float clip,
+      AdamWStep step,
+      Importance importance,
+      ImportanceRule rule) {
+    ParameterVector sensitivity = importance.sensitivity();
+    ParameterVector uncertainty = importance.uncertainty();
+    long n =
+        Operands.requireAlike(
+                device, weights, gradient, firstMoment, secondMoment, sensitivity, uncertainty)
+            .length();
+    start()
+        .add(weights)
+        .add(gradient)
+        .add(firstMoment)
+        .add(secondMoment)
+        .add(sensitivity)
+        .add(uncertainty)
+        .add(clip)
+        .add(step)
+        .add(rule)
+        .add(n);
+    launch(adamWImportance, elementwise(n));
+  }
+
+  @Override
+  public synchronized void threshold(
+      Importance importance, Score score, double quantile, Threshold result) {
+    ParameterLayout layout =
+        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
+    Operands.requireQuantile(quantile);
+    Operands.requireOn(device, result.device());
+    long n = layout.length();
+    Rank rank = Rank.of(quantile, layout.elements(), layout.padding());
+    int blocks = blocks(Math.ceilDiv(n, 16 * THREADS), SELECTION_BLOCKS);
+    for (int pass = 0; pass < PASSES; pass++) {
+      start()
+          .add(importance.sensitivity())
+          .add(importance.uncertainty())
+          .add(score)
+          .add(n)
+          .add(selection)
+          .add(pass);
+      if (variant == 1) {
+        launch(thresholdCount, blocks);
+        addRank(start().add(selection).add(pass), rank, layout, result);
+        launch(thresholdPick, 1);
+      } else {
+        addRank(arguments, rank, layout, result);
+        launch(threshold, blocks);
+      }
+    }
+  }
+
+  private static void addRank(
+      Arguments arguments, Rank rank, ParameterLayout layout, Threshold result) {
+    arguments
+        .add(rank.lower())
+        .add(rank.between() ? 1 : 0)
+        .add(rank.fraction())
+        .add(layout.elements())
+        .add(result.segment());
+  }
+
+  @Override
+  public synchronized void merge(
+      ParameterVector weights,
+      ParameterVector base,
+      ParameterVector snapshot,
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      MergeRule rule) {
+    long n =
+        Operands.requireAlike(
+                device,
+                weights,
+                base,
+                snapshot,
+                inner.sensitivity(),
+                inner.uncertainty(),
+                outer.sensitivity(),
+                outer.uncertainty())
+            .length();
+    Operands.requireOn(device, innerThreshold.device());
+    Operands.requireOn(device, outerThreshold.device());
+    start()
+        .add(weights)
+        .add(base)
+        .add(snapshot)
+        .add(inner.sensitivity())
+        .add(inner.uncertainty())
+        .add(outer.sensitivity())
+        .add(outer.uncertainty())
+        .add(innerThreshold.segment())
+        .add(outerThreshold.segment())
+        .add(rule)
+        .add(n);
+    launch(merge, elementwise(n));
+  }
+
+  @Override
+  public synchronized MaskCounts maskCounts(
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      Score score) {
+    ParameterLayout layout =
+        Operands.requireAlike(
+            device,
+            inner.sensitivity(),
+            inner.uncertainty(),
+            outer.sensitivity(),
+            outer.uncertainty());
+    Operands.requireOn(device, innerThreshold.device());
+    Operands.requireOn(device, outerThreshold.device());
+    requireOpen();
+    launcher.clear(counts.address(), counts.byteSize());
+    start()
+        .add(inner.sensitivity())
+        .add(inner.uncertainty())
+        .add(outer.sensitivity())
+        .add(outer.uncertainty())
+        .add(innerThreshold.segment())
+        .add(outerThreshold.segment())
+        .add(score)
+        .add(layout.length())
+        .add(layout.padding())
+        .add(counts);
+    launch(maskCounts, blocks(Math.ceilDiv(layout.length(), THREADS), FULL));
+    device.download(counts, hostCounts);
+    long shared = hostCounts.getAtIndex(JAVA_LONG, 0);
+    long newOnly = hostCounts.getAtIndex(JAVA_LONG, 1);
+    long oldOnly = hostCounts.getAtIndex(JAVA_LONG, 2);
+    return new MaskCounts(shared, newOnly, oldOnly, layout.elements() - shared - newOnly - oldOnly);
+  }
+
+  @Override
+  public synchronized void dropoutMask(
+      MemorySegment mask, long planes, long rows, long columns, DropoutMask rule) {
+    Operands.requireMask(mask.byteSize(), planes, rows, columns);
+    requireOpen();
+    if (mask.byteSize() == 0) {
+      return;
+    }
+    start()
+        .add(mask)
+        .add(planes)
+        .add(rows)
+        .add(columns)
+        .add(rule.key().bits())
+        .add(rule.place())
+        .add(rule.dropBelow())
+        .add(rule.keptValue());
+    long work = planes * rows * (variant == 1 ? columns : Math.ceilDiv(columns, 4));
+    launch(dropoutMask, blocks(Math.ceilDiv(work, THREADS), FULL));
+  }
+
+  @Override
+  public synchronized void close() {
+    if (!closed) {
+      closed = true;
+      normArena.close();
+      arena.close();
+      launcher.close();
+    }
+  }
+
+  private Arguments start() {
+    return arguments.clear();
+  }
+
+  private void launch(Launcher.Kernel kernel, int blocks) {
+    requireOpen();
+    launcher.launch(kernel, blocks, THREADS, 0, arguments.addresses());
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new IllegalStateException("these kernels are closed");
+    }
+  }
+
+  private int elementwise(long n) {
+    return blocks(Math.ceilDiv(n, variant == 1 ? THREADS : 4L * THREADS), FULL);
+  }
+
+  /** As many as there is work for, at least one, at most so many for each multiprocessor. */
+  private int blocks(long wanted, int perMultiprocessor) {
+    return (int) Math.clamp(wanted, 1, (long) launcher.multiprocessors() * perMultiprocessor);
+  }
+}
