@@ -66,7 +66,9 @@ public final class Operations {
       operations.put(
           "mask counts of " + score + " where zero lies above a threshold",
           (k, s) -> {
-            s.innerThreshold.segment().set(JAVA_FLOAT, 0, -1);
+            s.innerThreshold
+                .device()
+                .upload(MemorySegment.ofArray(new float[] {-1}), s.innerThreshold.segment());
             return k.maskCounts(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score);
           });
       for (int resets = 0; resets < 4; resets++) {
