@@ -75,6 +75,7 @@ final class ResultTable {
   }
 
   private static String percent(double value) {
-    return String.format(Locale.ROOT, "%.1f", 100 * value);
+    String text = String.format(Locale.ROOT, "%.1f", 100 * value);
+    return text.equals("-0.0") ? "0.0" : text;
   }
 }

@@ -60,9 +60,8 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
       VectorFile.write(file, vectors, metadata);
     } catch (IOException e) {
       throw new InputException(
-          "the checkpoint cannot be written, the last one is still there: "
-              + RunFolder.message(e)
-              + "; make room and go on with 'kif resume'",
+          "%s: the checkpoint cannot be written: %s; the one before it is untouched: make room and go on with 'kif resume'"
+              .formatted(file, (e.getCause() == null ? e : e.getCause()).getMessage()),
           e);
     }
   }
