@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.kernels.Operations;
+import io.github.recurrentkif.kernels.cuda.CudaKernels.Availability;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
@@ -37,6 +38,14 @@ class DriverLauncherTest {
         child.output);
     assertTrue(
         child.output.contains(5 * Operations.all().size() + " comparisons held"), child.output);
+  }
+
+  @Test
+  void onAGpuEveryOperationGivesTheBitsOfTheReference() throws Exception {
+    Availability gpu = CudaKernels.examine();
+    Assumptions.assumeTrue(
+        gpu.available(), "SKIPPED: the CUDA kernels are not tested on a GPU: " + gpu.detail());
+    CompareOnDriver.main(new String[0]);
   }
 
   @Test
