@@ -3,7 +3,8 @@
 #
 #   cuda-kernels/emulator/build.sh WORK_DIR
 #
-# WORK_DIR gets libkif_emulator.so (or .dylib). Compiles only what changed. Compiler: $CXX, else g++
+# WORK_DIR gets libkif_emulator.so, and driver/libcuda.so.1, the driver's interface over the same.
+# Compiles only what changed. Compiler: $CXX, else g++
 # or c++; without one it says so and succeeds, and the tests of the CUDA kernels are skipped.
 set -eu
 
@@ -26,7 +27,7 @@ case $(uname -s) in
 esac
 if [ -z "$compiler" ]; then
   echo "[WARNING] THE CUDA KERNELS ARE NOT TESTED: no C++ compiler found (CXX, g++, c++), or not Linux"
-  rm -f "$built"
+  rm -f "$built" "$work/driver/libcuda.so.1"
   exit 0
 fi
 
@@ -43,6 +44,10 @@ if [ ! -f "$built" ] || [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ]; the
   # shellcheck disable=SC2086
   $compiler $flags -x c++ "$source/emulator.cpp" "$source/../kif.cu" -shared \
     -Wl,-soname,libkif_emulator.so -Wl,-z,defs -o "$built.new"
+  mkdir -p "$work/driver"
+  # shellcheck disable=SC2086
+  $compiler $flags -x c++ "$source/emulator.cpp" "$source/../kif.cu" "$source/driver.cpp" -shared \
+    -Wl,-soname,libcuda.so.1 -Wl,-z,defs -o "$work/driver/libcuda.so.1"
   mv "$built.new" "$built"
   echo "$stamp" > "$work/stamp"
 fi

@@ -2,6 +2,8 @@ package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.experiment.Backend;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
+import io.github.recurrentkif.kernels.cuda.CudaKernels;
+import io.github.recurrentkif.kernels.cuda.CudaKernels.Availability;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.runtime.OnnxRuntime;
@@ -27,12 +29,29 @@ final class BackendOptions {
       description = "Another ONNX Runtime library than the one that comes with kif.")
   private @Nullable Path library;
 
+  /** Why not, from the most certain reason: without a GPU nothing else matters. */
+  private InputException refuseCuda() {
+    Availability gpu = CudaKernels.examine();
+    if (!gpu.available()) {
+      return new InputException("--device " + device + ": " + gpu.detail());
+    }
+    return new InputException(
+        "--device "
+            + device
+            + ": the kernels run on this GPU ("
+            + gpu.detail()
+            + "), but the graphs of a model only on the processor in this build; use --device cpu");
+  }
+
   /**
    * Opens the backend.
    *
    * @param threads 0 for one for each core
    */
   Backend open(int threads) {
+    if (device.equals("cuda") || device.startsWith("cuda:")) {
+      throw refuseCuda();
+    }
     if (!device.equals("cpu")) {
       throw new InputException(
           "--device " + device + " is not available in this build; there is: cpu");

@@ -45,7 +45,9 @@ public final class Main {
             "This machine",
             List.of(
                 new DoctorCommand(
-                    terminal, List.of(new MachineExamination(), new BackendExamination())),
+                    terminal,
+                    List.of(
+                        new MachineExamination(), new BackendExamination(), new GpuExamination())),
                 new BenchCommand(terminal),
                 new CompletionCommand(terminal))));
   }

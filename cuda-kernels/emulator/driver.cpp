@@ -1,0 +1,164 @@
+/*
+ * As much of the CUDA driver's interface as the project calls, over the emulator: so that the way
+ * from Java through JCuda to cuLaunchKernel can be tested where there is no driver. It demands what
+ * a driver demands: a context, a queue, PTX that ends with NUL.
+ */
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+extern "C" {
+void emulator_order(uint64_t seed);
+int emulator_has_kernel(const char *name);
+char *emulator_allocate(size_t bytes);
+int emulator_free(char *device);
+int emulator_copy(int kind, char *to, const char *from, size_t bytes);
+int emulator_launch(const char *name, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                    void **arguments);
+const char *emulator_error();
+}
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+enum Status { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3,
+              INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, LAUNCH_FAILED = 719 };
+
+using Address = unsigned long long;
+
+int context, queue, module;
+bool initialised, loaded;
+thread_local void *current;
+
+char *pointer(Address address) { return reinterpret_cast<char *>(address); }
+
+/* What every call needs. */
+int ready() { return !initialised ? NOT_INITIALIZED : current != &context ? INVALID_CONTEXT : SUCCESS; }
+
+int ready(const void *stream) {
+  int status = ready();
+  return status != SUCCESS ? status : stream == &queue ? SUCCESS : INVALID_HANDLE;
+}
+
+int failed(int status) {
+  if (status != SUCCESS) {
+    std::fprintf(stderr, "emulated driver: %s\n", emulator_error());
+  }
+  return status == SUCCESS ? SUCCESS : LAUNCH_FAILED;
+}
+
+}  // namespace
+
+EXPORT int cuInit(unsigned) {
+  initialised = true;
+  return SUCCESS;
+}
+EXPORT int cuDriverGetVersion(int *version) {
+  *version = 13000;
+  return SUCCESS;
+}
+EXPORT int cuDeviceGetCount(int *count) {
+  *count = 1;
+  return SUCCESS;
+}
+EXPORT int cuDeviceGet(int *device, int ordinal) {
+  *device = ordinal;
+  return ordinal == 0 ? SUCCESS : INVALID_VALUE;
+}
+EXPORT int cuDeviceGetName(char *name, int length, int) {
+  std::snprintf(name, length, "emulated GPU");
+  return SUCCESS;
+}
+EXPORT int cuDeviceGetAttribute(int *value, int attribute, int) {
+  switch (attribute) {
+    case 16: /* multiprocessors */
+      *value = 3;
+      return SUCCESS;
+    case 75: /* compute capability, major and minor */
+      *value = 9;
+      return SUCCESS;
+    case 76:
+      *value = 0;
+      return SUCCESS;
+    default:
+      return INVALID_VALUE;
+  }
+}
+EXPORT int cuDevicePrimaryCtxRetain(void **result, int) {
+  *result = &context;
+  return SUCCESS;
+}
+EXPORT int cuCtxSetCurrent(void *wanted) {
+  current = wanted;
+  return SUCCESS;
+}
+EXPORT int cuStreamCreate(void **result, unsigned) {
+  *result = &queue;
+  return ready();
+}
+EXPORT int cuStreamSynchronize(void *stream) { return ready(stream); }
+EXPORT int cuStreamDestroy_v2(void *stream) { return ready(stream); }
+EXPORT int cuModuleLoadData(void **result, const void *image) {
+  /* Reads to the NUL, as a driver does. */
+  loaded = std::string(static_cast<const char *>(image)).find("\n.version 6.3\n") != std::string::npos;
+  *result = &module;
+  return loaded ? ready() : INVALID_VALUE;
+}
+EXPORT int cuModuleGetFunction(void **result, void *from, const char *name) {
+  if (from != &module || !emulator_has_kernel(name)) {
+    return NOT_FOUND;
+  }
+  *result = strdup(name);
+  return ready();
+}
+EXPORT int cuMemAlloc_v2(Address *result, size_t bytes) {
+  if (bytes == 0) {
+    return INVALID_VALUE;
+  }
+  *result = reinterpret_cast<Address>(emulator_allocate(bytes));
+  return *result == 0 ? static_cast<int>(OUT_OF_MEMORY) : ready();
+}
+EXPORT int cuMemFree_v2(Address address) {
+  int status = ready();
+  return status != SUCCESS ? status : failed(emulator_free(pointer(address)));
+}
+EXPORT int cuMemcpyHtoDAsync_v2(Address to, const void *from, size_t bytes, void *stream) {
+  int status = ready(stream);
+  return status != SUCCESS
+             ? status
+             : failed(emulator_copy(0, pointer(to), static_cast<const char *>(from), bytes));
+}
+EXPORT int cuMemcpyDtoHAsync_v2(void *to, Address from, size_t bytes, void *stream) {
+  int status = ready(stream);
+  return status != SUCCESS
+             ? status
+             : failed(emulator_copy(1, static_cast<char *>(to), pointer(from), bytes));
+}
+EXPORT int cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, void *stream) {
+  int status = ready(stream);
+  return status != SUCCESS ? status : failed(emulator_copy(2, pointer(to), pointer(from), bytes));
+}
+EXPORT int cuMemsetD8Async(Address to, unsigned char value, size_t bytes, void *stream) {
+  int status = value != 0 ? static_cast<int>(INVALID_VALUE) : ready(stream);
+  return status != SUCCESS ? status : failed(emulator_copy(3, pointer(to), nullptr, bytes));
+}
+EXPORT int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                          unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                          void *stream, void **arguments, void **extra) {
+  int status = shared != 0 || extra != nullptr ? static_cast<int>(INVALID_VALUE) : ready(stream);
+  return status != SUCCESS
+             ? status
+             : failed(emulator_launch(static_cast<char *>(function), grid_x, grid_y, grid_z,
+                                      block_x, block_y, block_z, arguments));
+}
+EXPORT int cuGetErrorString(int status, const char **text) {
+  *text = status == LAUNCH_FAILED ? "the emulator says what on the standard error"
+                                  : "an error of the emulated driver";
+  return SUCCESS;
+}
+EXPORT int cuGetErrorName(int, const char **text) {
+  *text = "CUDA_ERROR_EMULATED";
+  return SUCCESS;
+}
