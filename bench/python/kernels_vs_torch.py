@@ -19,6 +19,8 @@ docs/performance.md, together with what a call from Java costs, as ./kif bench m
     --rounds R       per size; fewer for more than 2^24 elements (15)
     --device cuda    PyTorch on the GPU; ours are those that ./kif bench measures there
     --results FILE   the JSON to write; --no-documents leaves docs/performance.md as it is
+    --documents-from FILE
+                     measure nothing, only write docs/performance.md from these results
 """
 
 import argparse
@@ -33,10 +35,8 @@ import sys
 import tempfile
 import time
 
-os.environ.setdefault("KIF_MAX_ISA", "avx512")
-
-import numpy  # noqa: E402
-import torch  # noqa: E402
+import numpy
+import torch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BETA1 = BETA2 = 0.85
@@ -466,40 +466,52 @@ def rows_of_figures(results, java):
         operations = result["operations"]
         n = f"{result['n']:.2g}".replace("e+0", "e")
 
-        def time_of(operation, who, operations=operations):
-            sample = operations[operation]["times"].get(who)
-            return sample["median_us"] if sample else None
+        def quotients(operation, who, operations=operations):
+            """How many times as fast ours is: by medians, and by the least times."""
+            times = operations[operation]["times"]
+            return [times[who][key] / times["ours"][key] for key in ("median_us", "least_us")]
 
         for operation in ("importance", "merge"):
-            share = operations[operation]["times"]["ours"]["share_of_copy"]
-            figures.append((f"{operation}, of a copy's bandwidth, n = {n}", 0.9, share))
-        for who, least, what in (
-            ("PyTorch flat", 15, "torch.quantile"),
-            ("torch.kthvalue", 6, "torch.kthvalue"),
+            outcome = operations[operation]
+            shares = [
+                outcome["bytes"] / outcome["times"]["ours"][key]
+                / (outcome["copy"]["bytes"] / outcome["copy"][key])
+                for key in ("median_us", "least_us")
+            ]  # fmt: skip
+            figures.append((f"{operation}, of a copy's bandwidth, n = {n}", 0.9, shares))
+        for name, operation, who, least in (
+            ("threshold, times torch.quantile", "threshold", "PyTorch flat", 15),
+            ("threshold, times torch.kthvalue", "threshold", "torch.kthvalue", 6),
+            ("fusion, times PyTorch as released", "fusion", "PyTorch per tensor", 20),
+            ("AdamW with importance, times two passes", "adamw-importance", "two passes", 1.15),
         ):
-            ratio = time_of("threshold", who) / time_of("threshold", "ours")
-            figures.append((f"threshold, times {what}, n = {n}", least, ratio))
-        ratio = time_of("fusion", "PyTorch per tensor") / time_of("fusion", "ours")
-        figures.append((f"fusion, times PyTorch as released, n = {n}", 20, ratio))
-        ratio = time_of("adamw-importance", "two passes") / time_of("adamw-importance", "ours")
-        figures.append((f"AdamW with importance, times two passes, n = {n}", 1.15, ratio))
-    lines = ["| figure | to reach | measured | reached |", "| --- | --- | --- | --- |"]
-    for name, least, measured in figures:
-        reached = "yes" if measured >= least else "**no**"
-        lines.append(f"| {name} | {least} | {measured:.2f} | {reached} |")
+            figures.append((f"{name}, n = {n}", least, quotients(operation, who)))
+    lines = [
+        "| figure | to reach | by medians | by least times | reached |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, least, (median, fastest) in figures:
+        if median >= least:
+            reached = "yes"
+        elif fastest >= least:
+            reached = "by least times"
+        else:
+            reached = "**no**"
+        lines.append(f"| {name} | {least} | {median:.2f} | {fastest:.2f} | {reached} |")
     for outcome in java.get("results", []):
         if outcome["n"] == 16:
-            times = [
-                c["warm"]["median_us"] * 1e3
+            samples = [
+                c["warm"]
                 for c in outcome["contestants"]
                 if c["name"].endswith(", 1 thread") and "warm" in c
             ]
-            if times:
-                best = min(times)
-                reached = "yes" if best < 100 else "**no**"
+            if samples:
+                best = min(samples, key=lambda sample: sample["median_us"])
+                median, fastest = (1e3 * best[key] for key in ("median_us", "least_us"))
+                reached = "yes" if median < 100 else "**no**"
                 lines.append(
-                    f"| a call from Java with 16 elements, work included, ns | < 100 |"
-                    f" {best:.0f} | {reached} |"
+                    "| a call from Java with 16 elements, work included, ns | < 100 |"
+                    f" {median:.0f} | {fastest:.0f} | {reached} |"
                 )
     return lines
 
@@ -510,8 +522,8 @@ def table(results):
         lines += [
             f"n = {result['n']:,} in {result['tensors']} tensors, {result['rounds']} rounds:",
             "",
-            "| operation | implementation | median, ms | quartiles, ms | GB/s | of copy | ours is faster by |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
+            "| operation | implementation | median, ms | quartiles, ms | least, ms | GB/s | of copy | ours is faster by |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         for operation, outcome in result["operations"].items():
             mine = outcome["times"].get("ours")
@@ -520,6 +532,7 @@ def table(results):
                 lines.append(
                     f"| {operation} | {who} | {t['median_us'] / 1e3:.3g} |"
                     f" {t['lower_quartile_us'] / 1e3:.3g} to {t['upper_quartile_us'] / 1e3:.3g} |"
+                    f" {t['least_us'] / 1e3:.3g} |"
                     f" {t['gigabytes_per_second']:.1f} | {t['share_of_copy']:.2f} | {ratio} |"
                 )
         if "torch.compile" in result:
@@ -563,7 +576,12 @@ def main():
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--results", type=pathlib.Path)
     parser.add_argument("--no-documents", action="store_true")
+    parser.add_argument("--documents-from", type=pathlib.Path, metavar="FILE")
     options = parser.parse_args()
+    if options.documents_from:
+        results = json.loads(options.documents_from.read_text())
+        write_documents(results, results["java"])
+        return
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("--device cuda: this PyTorch sees no GPU")
     torch.set_num_threads(options.threads)
