@@ -19,6 +19,10 @@ docs/performance.md, together with what a call from Java costs, as ./kif bench m
     --rounds R       per size; fewer for more than 2^24 elements (15)
     --device cuda    PyTorch on the GPU; ours are those that ./kif bench measures there
     --results FILE   the JSON to write; --no-documents leaves docs/performance.md as it is
+    --op OP[,OP...]  only these of importance, merge, threshold, fusion, adamw-importance
+    --keep           keep what the results hold of other sizes and operations
+    --documents-from FILE
+                     measure nothing, only write docs/performance.md from these results
 """
 
 import argparse
@@ -33,16 +37,15 @@ import sys
 import tempfile
 import time
 
-os.environ.setdefault("KIF_MAX_ISA", "avx512")
-
-import numpy  # noqa: E402
-import torch  # noqa: E402
+import numpy
+import torch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BETA1 = BETA2 = 0.85
 QUANTILE = 0.8
 ADAMW = {"lr": 3e-4, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}
 STEP = 100
+KEYS = ("median_us", "least_us", "processor_us")
 BYTES = {"importance": 24, "merge": 36, "threshold": 24, "fusion": 84, "adamw-importance": 44}
 
 
@@ -350,6 +353,7 @@ def measure(contestants, rounds, clear, synchronize):
     """Medians and quartiles in microseconds of {name: function}, taking turns."""
     names = list(contestants)
     times = {name: [] for name in names}
+    busy = {name: [] for name in names}
     for function in contestants.values():
         function()
     for r in range(rounds):
@@ -357,10 +361,11 @@ def measure(contestants, rounds, clear, synchronize):
             name = names[(k + r) % len(names)]
             clear()
             synchronize()
-            begin = time.perf_counter_ns()
+            begin, busy_before = time.perf_counter_ns(), time.process_time_ns()
             contestants[name]()
             synchronize()
             times[name].append((time.perf_counter_ns() - begin) / 1e3)
+            busy[name].append((time.process_time_ns() - busy_before) / 1e3)
     result = {}
     for name, values in times.items():
         low, median, high = numpy.quantile(values, [0.25, 0.5, 0.75])
@@ -369,17 +374,20 @@ def measure(contestants, rounds, clear, synchronize):
             "lower_quartile_us": low,
             "upper_quartile_us": high,
             "least_us": min(values),
+            # Of all threads together: on a crowded machine, the rest of the time it waited.
+            "processor_us": float(numpy.median(busy[name])),
         }
     return result
 
 
-def size(n, kif, options):
+def size(n, kif, options, keep):
+    """Measures all operations at one size; hands what there is to keep after each."""
     device = options.device
     synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
     arrays = Arrays(n, device)
     rounds = options.rounds if n <= 1 << 24 else max(3, options.rounds // 3)
     flush = torch.zeros(32 << 20, device=device)
-    result = {"n": n, "tensors": len(tensors_of(n)), "rounds": rounds, "operations": {}}
+    result = {"n": n, "tensors": len(tensors_of(n)), "operations": {}}
     implementations = {}
     if device == "cpu":
         result["agreement"] = agreement(kif, arrays)
@@ -392,6 +400,8 @@ def size(n, kif, options):
     else:
         implementations["torch.compile"] = version
     for operation, bytes_per_element in BYTES.items():
+        if operation not in options.op.split(","):
+            continue
         contestants = {
             name: functions[operation]
             for name, functions in implementations.items()
@@ -423,11 +433,13 @@ def size(n, kif, options):
             "bytes": bytes_per_element * n,
             "copy": {"bytes": copied, "gigabytes_per_second": bandwidth / 1e3, **copy},
             "times": times,
+            "rounds": rounds,
+            "load": os.getloadavg()[0],
         }
+        keep(result)
         print(f"n = {n}, {operation}: " + ", ".join(
             f"{name} {sample['median_us']:.0f} us" for name, sample in times.items()
         ), file=sys.stderr)  # fmt: skip
-    return result
 
 
 def java_route(threads):
@@ -466,40 +478,52 @@ def rows_of_figures(results, java):
         operations = result["operations"]
         n = f"{result['n']:.2g}".replace("e+0", "e")
 
-        def time_of(operation, who, operations=operations):
-            sample = operations[operation]["times"].get(who)
-            return sample["median_us"] if sample else None
+        def quotients(operation, who, operations=operations):
+            """How many times as fast ours is: by medians, and by the least times."""
+            times = operations[operation]["times"]
+            return [times[who][key] / times["ours"][key] for key in KEYS]
 
         for operation in ("importance", "merge"):
-            share = operations[operation]["times"]["ours"]["share_of_copy"]
-            figures.append((f"{operation}, of a copy's bandwidth, n = {n}", 0.9, share))
-        for who, least, what in (
-            ("PyTorch flat", 15, "torch.quantile"),
-            ("torch.kthvalue", 6, "torch.kthvalue"),
+            if operation not in operations:
+                continue
+            outcome = operations[operation]
+            shares = [
+                outcome["bytes"] / outcome["times"]["ours"][key]
+                / (outcome["copy"]["bytes"] / outcome["copy"][key])
+                for key in KEYS
+            ]  # fmt: skip
+            figures.append((f"{operation}, of a copy's bandwidth, n = {n}", 0.9, shares))
+        for name, operation, who, least in (
+            ("threshold, times torch.quantile", "threshold", "PyTorch flat", 15),
+            ("threshold, times torch.kthvalue", "threshold", "torch.kthvalue", 6),
+            ("fusion, times PyTorch as released", "fusion", "PyTorch per tensor", 20),
+            ("AdamW with importance, times two passes", "adamw-importance", "two passes", 1.15),
         ):
-            ratio = time_of("threshold", who) / time_of("threshold", "ours")
-            figures.append((f"threshold, times {what}, n = {n}", least, ratio))
-        ratio = time_of("fusion", "PyTorch per tensor") / time_of("fusion", "ours")
-        figures.append((f"fusion, times PyTorch as released, n = {n}", 20, ratio))
-        ratio = time_of("adamw-importance", "two passes") / time_of("adamw-importance", "ours")
-        figures.append((f"AdamW with importance, times two passes, n = {n}", 1.15, ratio))
-    lines = ["| figure | to reach | measured | reached |", "| --- | --- | --- | --- |"]
-    for name, least, measured in figures:
-        reached = "yes" if measured >= least else "**no**"
-        lines.append(f"| {name} | {least} | {measured:.2f} | {reached} |")
+            if operation in operations:
+                figures.append((f"{name}, n = {n}", least, quotients(operation, who)))
+    lines = [
+        "| figure | to reach | by medians | by least times | by processor time | reached |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, least, (median, fastest, busy) in figures:
+        reached = "yes" if median >= least else "**no**"
+        lines.append(
+            f"| {name} | {least} | {median:.2f} | {fastest:.2f} | {busy:.2f} | {reached} |"
+        )
     for outcome in java.get("results", []):
         if outcome["n"] == 16:
-            times = [
-                c["warm"]["median_us"] * 1e3
+            samples = [
+                c["warm"]
                 for c in outcome["contestants"]
                 if c["name"].endswith(", 1 thread") and "warm" in c
             ]
-            if times:
-                best = min(times)
-                reached = "yes" if best < 100 else "**no**"
+            if samples:
+                best = min(samples, key=lambda sample: sample["median_us"])
+                median, fastest = (1e3 * best[key] for key in ("median_us", "least_us"))
+                reached = "yes" if median < 100 else "**no**"
                 lines.append(
-                    f"| a call from Java with 16 elements, work included, ns | < 100 |"
-                    f" {best:.0f} | {reached} |"
+                    "| a call from Java with 16 elements, work included, ns | < 100 |"
+                    f" {median:.0f} | {fastest:.0f} | | {reached} |"
                 )
     return lines
 
@@ -508,10 +532,10 @@ def table(results):
     lines = []
     for result in results["sizes"]:
         lines += [
-            f"n = {result['n']:,} in {result['tensors']} tensors, {result['rounds']} rounds:",
+            f"n = {result['n']:,} in {result['tensors']} tensors:",
             "",
-            "| operation | implementation | median, ms | quartiles, ms | GB/s | of copy | ours is faster by |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
+            "| operation | implementation | median, ms | quartiles, ms | least, ms | processor, ms | GB/s | of copy | ours is faster by | rounds, load |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         for operation, outcome in result["operations"].items():
             mine = outcome["times"].get("ours")
@@ -520,7 +544,9 @@ def table(results):
                 lines.append(
                     f"| {operation} | {who} | {t['median_us'] / 1e3:.3g} |"
                     f" {t['lower_quartile_us'] / 1e3:.3g} to {t['upper_quartile_us'] / 1e3:.3g} |"
+                    f" {t['least_us'] / 1e3:.3g} | {t['processor_us'] / 1e3:.3g} |"
                     f" {t['gigabytes_per_second']:.1f} | {t['share_of_copy']:.2f} | {ratio} |"
+                    f" {outcome['rounds']}, {outcome['load']:.1f} |"
                 )
         if "torch.compile" in result:
             lines += ["", f"torch.compile did not work here: {result['torch.compile']}"]
@@ -535,7 +561,7 @@ def write_documents(results, java):
         "",
         f"{machine['processor']}, {machine['cores']} cores, {results['kif']},"
         f" PyTorch {machine['torch']} ({machine['torch_capability']}), {results['threads']} threads each;"
-        f" load average {machine['load_before']:.1f} before, {machine['load_after']:.1f} after.",
+        " the load is the average number of runnable processes of the last minute.",
         "",
         *rows_of_figures(results, java),
         "",
@@ -563,47 +589,73 @@ def main():
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--results", type=pathlib.Path)
     parser.add_argument("--no-documents", action="store_true")
+    parser.add_argument("--op", default=",".join(BYTES))
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--documents-from", type=pathlib.Path, metavar="FILE")
     options = parser.parse_args()
+    if options.documents_from:
+        results = json.loads(options.documents_from.read_text())
+        write_documents(results, results["java"])
+        return
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("--device cuda: this PyTorch sees no GPU")
     torch.set_num_threads(options.threads)
     torch.set_grad_enabled(False)
-    load = os.getloadavg()[0]
+    machine = {
+        "processor": torch.cuda.get_device_name() if options.device == "cuda" else processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torch_capability": torch.backends.cpu.get_cpu_capability(),
+        "numpy": numpy.__version__,
+    }
+    name = re.sub(r"[^a-z0-9]+", "-", machine["processor"].lower()).strip("-")
+    path = options.results or ROOT / f"bench/results/kernels-{name}.json"
+    results = {"sizes": [], "java": {}}
+    if options.keep and path.exists():
+        results = json.loads(path.read_text())
+        if results["machine"] != machine or results["threads"] != options.threads:
+            raise SystemExit(f"--keep: {path} is of another machine or number of threads")
+
+    def write():
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(results, indent=1) + "\n")
+        new.replace(path)
+
+    def keep(result):
+        for known in results["sizes"]:
+            if known["n"] == result["n"]:
+                operations = known["operations"] | result["operations"]
+                known.update(result, operations=operations)
+                break
+        else:
+            results["sizes"].append(result)
+        results["sizes"].sort(key=lambda known: known["n"])
+        write()
+
     with tempfile.TemporaryDirectory() as folder:
         kif = None
         if options.device == "cpu":
             kif = Kif(options.library or build_library(folder), options.threads)
-        sizes = [size(int(n), kif, options) for n in options.n.split(",")]
-    java = {} if options.no_documents or options.device == "cuda" else java_route(options.threads)
-    results = {
-        "format": 1,
-        "taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": "bench/python/kernels_vs_torch.py",
-        "device": options.device,
-        "threads": options.threads,
-        "kif": f"kif in C, {kif.isa}" if kif else "",
-        "machine": {
-            "processor": torch.cuda.get_device_name() if options.device == "cuda" else processor(),
-            "cores": os.cpu_count(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torch_capability": torch.backends.cpu.get_cpu_capability(),
-            "numpy": numpy.__version__,
-            "load_before": load,
-            "load_after": os.getloadavg()[0],
-        },
-        "sizes": sizes,
-        "java": java,
-    }
-    name = re.sub(r"[^a-z0-9]+", "-", results["machine"]["processor"].lower()).strip("-")
-    path = options.results or ROOT / f"bench/results/kernels-{name}.json"
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(results, indent=1) + "\n")
-    new.replace(path)
+        results |= {
+            "format": 1,
+            "taken": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "command": "bench/python/kernels_vs_torch.py",
+            "device": options.device,
+            "threads": options.threads,
+            "kif": f"kif in C, {kif.isa}" if kif else "",
+            "machine": machine,
+        }
+        for n in options.n.split(","):
+            size(int(n), kif, options, keep)
+    documented = options.device == "cpu" and not options.no_documents
+    if documented:
+        results["java"] = java_route(options.threads)
+    write()
     print(f"wrote {path}", file=sys.stderr)
-    if options.device == "cpu" and not options.no_documents:
-        write_documents(results, java)
+    if documented:
+        write_documents(results, results["java"])
         print("wrote docs/performance.md", file=sys.stderr)
 
 
