@@ -55,17 +55,17 @@ enum Family {
       boolean praise = label == 0;
       String decisive = opinion(draw, praise);
       String text =
-          switch (draw.below(6)) {
-            case 0 -> opinion(draw, !praise) + " but " + decisive + ".";
-            case 1 -> "although " + opinion(draw, !praise) + ", " + decisive + ".";
-            case 2, 3 -> person(draw) + " said that " + decisive + ".";
-            default -> decisive + ".";
+          switch (draw.below(4)) {
+            case 0 -> decisive + ".";
+            case 1 -> opinion(draw, !praise) + " but " + decisive + ".";
+            case 2 -> "although " + opinion(draw, !praise) + ", " + decisive + ".";
+            default -> person(draw) + " said that " + decisive + ".";
           };
       return new Question("Text: " + text, label);
     }
 
     private String opinion(Draw draw, boolean praise) {
-      boolean negated = draw.percent(20);
+      boolean negated = draw.percent(35);
       String adjective = draw.of(praise != negated ? Vocabulary.PRAISE : Vocabulary.BLAME);
       String degree = negated ? "not " : draw.percent(40) ? draw.of(Vocabulary.DEGREES) + " " : "";
       return "the " + thing(draw) + " was " + degree + adjective;
@@ -186,18 +186,18 @@ enum Family {
   YES_NO(2) {
     @Override
     Question ask(int label, Draw draw) {
-      List<String> people = draw.several(2, Vocabulary.PEOPLE);
-      List<String> places = draw.several(2, Vocabulary.PLACES);
+      List<String> people = draw.several(3, Vocabulary.PEOPLE);
+      List<String> places = draw.several(3, Vocabulary.PLACES);
       StringBuilder passage = new StringBuilder("passage:");
-      for (int i = 0; i < 2; i++) {
+      for (int i = 0; i < 3; i++) {
         passage.append(' ').append(people.get(i)).append(" is in ").append(places.get(i));
         passage.append('.');
       }
-      int asked = draw.below(2);
+      int asked = draw.below(3);
       // Somebody else's place is named as often as one of which nothing is said.
       String wrong =
-          draw.percent(50)
-              ? places.get(1 - asked)
+          draw.percent(70)
+              ? places.get((asked + 1 + draw.below(2)) % 3)
               : draw.otherThan(places.get(asked), Vocabulary.PLACES);
       String place = label == 0 ? places.get(asked) : wrong;
       return new Question(

@@ -23,6 +23,15 @@ public final class Practice {
               "travel",
               "money"),
           Dialect.of(
+              Family.TOPIC,
+              "Name the shelf for this note.",
+              "one",
+              "two",
+              "three",
+              "four",
+              "five",
+              "six"),
+          Dialect.of(
               Family.TOPIC, "Which letter belongs to the subject?", "C", "D", "E", "F", "A", "B"),
           Dialect.of(
               Family.TOPIC,
@@ -35,7 +44,9 @@ public final class Practice {
               "Science"),
           Dialect.of(Family.SENTIMENT, "Is this review positive?", "positive", "negative"),
           Dialect.of(Family.SENTIMENT, "Does the writer complain?", "no", "yes"),
+          Dialect.of(Family.SENTIMENT, "Is it true that the writer is content?", "True", "False"),
           Dialect.of(Family.SENTIMENT, "Which letter fits the mood?", "B", "A"),
+          Dialect.of(Family.SENTIMENT, "Would the writer return?", "plus", "minus"),
           Dialect.of(
               Family.ENTAILMENT,
               "What is the relation of the sentences?",
@@ -44,15 +55,33 @@ public final class Practice {
               "neutral"),
           Dialect.of(Family.ENTAILMENT, "Can both sentences be right?", "yes", "no", "maybe"),
           Dialect.of(Family.ENTAILMENT, "Which letter fits the pair of sentences?", "A", "B", "C"),
+          Dialect.of(
+              Family.ENTAILMENT,
+              "How does the first sentence support the other?",
+              "Good",
+              "Bad",
+              "neutral"),
+          Dialect.of(
+              Family.ENTAILMENT,
+              "Is the claim of the last sentence wrong?",
+              "False",
+              "True",
+              "Unknown"),
           Dialect.of(Family.PARAPHRASE, "Do both say the same?", "same", "different"),
           Dialect.of(Family.PARAPHRASE, "Is the meaning kept?", "yes", "no"),
+          Dialect.of(Family.PARAPHRASE, "Was something changed?", "False", "True"),
           Dialect.of(Family.PARAPHRASE, "Which letter fits the rewording?", "A", "B"),
+          Dialect.of(Family.PARAPHRASE, "Give a mark to the copy.", "plus", "minus"),
+          Dialect.of(Family.WORD_SENSE, "Is the sense of the word one or two?", "one", "two"),
           Dialect.of(Family.WORD_SENSE, "Is the word used alike?", "yes", "no"),
+          Dialect.of(Family.WORD_SENSE, "Does the meaning change?", "False", "True"),
           Dialect.of(Family.WORD_SENSE, "Compare the use of the word.", "same", "different"),
           Dialect.of(Family.WORD_SENSE, "Is the second use a good match?", "Good", "Bad"),
           Dialect.of(Family.YES_NO, "Answer from the passage.", "yes", "no"),
+          Dialect.of(Family.YES_NO, "Does the passage agree?", "plus", "minus"),
           Dialect.of(Family.YES_NO, "Does the passage deny it?", "False", "True"),
-          Dialect.of(Family.YES_NO, "Which letter answers the question?", "B", "A"));
+          Dialect.of(Family.YES_NO, "Which letter answers the question?", "B", "A"),
+          Dialect.of(Family.YES_NO, "Would that be a good guess?", "Good", "Bad"));
 
   private Practice() {}
 
@@ -68,7 +97,7 @@ public final class Practice {
    */
   public static Sample prompt(RandomKey key) {
     Draw draw = new Draw(key);
-    if (draw.percent(25)) {
+    if (draw.percent(20)) {
       return search(draw);
     }
     Dialect dialect = draw.of(DIALECTS);

@@ -15,20 +15,24 @@ final class Vocabulary {
   record Synonyms(String one, String other) {}
 
   static final List<String> PEOPLE =
-      words("Anna Boris Clara David Emma Felix Greta Hugo Irene Jonas Karin Lukas");
+      words(
+          "Anna Boris Clara David Emma Felix Greta Hugo Irene Jonas Karin Lukas Maria Nils Olga"
+              + " Peter Rosa Simon Tilda Victor");
 
-  static final List<String> PLACES = words("Oslo Lima Cairo Kyoto Bergen Porto Turin Quebec");
+  static final List<String> PLACES =
+      words("Oslo Lima Cairo Kyoto Bergen Porto Turin Quebec Lagos Dublin Riga Perth");
 
   static final List<String> COLOURS = words("red blue green yellow black white");
 
   static final List<Topic> TOPICS =
       List.of(
-          new Topic("sport", words("ball racket coach team stadium trophy")),
-          new Topic("music", words("guitar song concert piano choir drum")),
-          new Topic("food", words("bread soup cheese cake apple oven")),
-          new Topic("science", words("telescope theory laboratory planet formula atom")),
-          new Topic("travel", words("train ticket ship suitcase harbour airport")),
-          new Topic("money", words("loan market price contract coin tax")));
+          new Topic("sport", words("ball racket coach team stadium trophy referee goal")),
+          new Topic("music", words("guitar song concert piano choir drum album violin")),
+          new Topic("food", words("bread soup cheese cake apple oven salad butter")),
+          new Topic(
+              "science", words("telescope theory laboratory planet formula atom magnet cell")),
+          new Topic("travel", words("train ticket ship suitcase harbour airport hotel luggage")),
+          new Topic("money", words("loan market price contract coin tax salary budget")));
 
   static final List<String> THINGS =
       TOPICS.stream().flatMap(topic -> topic.things().stream()).toList();
