@@ -1,0 +1,163 @@
+package io.github.recurrentkif.experiment;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.training.Outcome;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CancellationException;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class PretrainingTest {
+
+  private static final RunListener SILENT = new RunListener() {};
+
+  private static final String RECIPE =
+      """
+      {"config": {"model_type": "t5", "d_model": 16, "d_kv": 8, "num_heads": 2, "d_ff": 24,
+         "num_layers": 1, "vocab_size": 512, "dropout_rate": 0.1, "tie_word_embeddings": true},
+       "tokenizer": "built-in",
+       "settings": {"updates": 8, "batch-size": 4, "accumulation": 2, "warmup-updates": 2,
+         "held-out-samples": 4, "held-out-interval": 4, "text-share": 0.5, "threads": 1}}
+      """;
+
+  @TempDir Path folder;
+  private Backend backend;
+
+  @BeforeEach
+  void open() throws IOException {
+    backend = TestBackend.open(folder.resolve("cache"));
+    PretrainingRecipe builtIn = BuiltInModel.extractRecipe(folder.resolve("built-in"));
+    assertTrue(builtIn.config().isObject());
+    Files.writeString(folder.resolve("recipe.json"), RECIPE);
+  }
+
+  @AfterEach
+  void close() {
+    backend.close();
+  }
+
+  private PretrainingRecipe recipe() {
+    return PretrainingRecipe.read(folder.resolve("recipe.json"));
+  }
+
+  private void finish(Path output, PretrainingRecipe recipe) {
+    try (Pretraining pretraining = Pretraining.begin(output, recipe, backend)) {
+      pretraining.run(SILENT, () -> false);
+    }
+  }
+
+  @Test
+  void a_pretraining_that_is_stopped_and_resumed_ends_in_the_same_bits() throws IOException {
+    Path whole = folder.resolve("whole");
+    Path parts = folder.resolve("parts");
+    finish(whole, recipe());
+
+    List<Long> updates = new ArrayList<>();
+    RunListener counting =
+        new RunListener() {
+          @Override
+          public void updated(long completed, Outcome outcome) {
+            updates.add(completed);
+          }
+        };
+    try (Pretraining pretraining = Pretraining.begin(parts, recipe(), backend)) {
+      assertThrows(
+          CancellationException.class, () -> pretraining.run(counting, () -> updates.size() == 3));
+    }
+    assertFalse(Files.exists(parts.resolve("model.safetensors")));
+    try (Pretraining pretraining = Pretraining.resume(parts, backend)) {
+      pretraining.run(counting, () -> false);
+    }
+
+    assertEquals(List.of(1L, 2L, 3L, 4L, 5L, 6L, 7L, 8L), updates);
+    for (String file : List.of("model.safetensors", "pretraining/events.jsonl")) {
+      assertArrayEquals(
+          Files.readAllBytes(whole.resolve(file)), Files.readAllBytes(parts.resolve(file)), file);
+    }
+  }
+
+  @Test
+  void the_result_is_a_model_that_has_learned_something_and_another_seed_makes_another()
+      throws IOException {
+    Path output = folder.resolve("model");
+    finish(output, recipe().with(Map.of("updates", "40", "learning-rate", "0.01")));
+
+    try (ModelFolder model = ModelFolder.open(output)) {
+      assertEquals(16, model.config().modelWidth());
+    }
+    List<String> heldOut =
+        Files.readAllLines(output.resolve("pretraining/events.jsonl")).stream()
+            .filter(line -> line.contains("held-out"))
+            .toList();
+    assertEquals(10, heldOut.size());
+    assertTrue(promptLoss(heldOut.getLast()) < 0.8 * promptLoss(heldOut.getFirst()));
+
+    Path other = folder.resolve("other");
+    finish(other, recipe().with(Map.of("seed", "2")));
+    Path same = folder.resolve("same");
+    finish(same, recipe());
+    assertFalse(
+        java.util.Arrays.equals(
+            Files.readAllBytes(other.resolve("model.safetensors")),
+            Files.readAllBytes(same.resolve("model.safetensors"))));
+  }
+
+  private static double promptLoss(String line) {
+    return new tools.jackson.databind.ObjectMapper()
+        .readTree(line)
+        .get("prompt_loss")
+        .doubleValue();
+  }
+
+  @Test
+  void text_comes_from_files_where_the_recipe_names_them() throws IOException {
+    Files.writeString(folder.resolve("text.txt"), "the red ball was in Oslo.\n".repeat(12));
+    Files.writeString(
+        folder.resolve("recipe.json"),
+        RECIPE.replace("\"tokenizer\"", "\"text\": [\"text.txt\"], \"tokenizer\""));
+    finish(folder.resolve("model"), recipe().with(Map.of("text-share", "1", "updates", "2")));
+
+    InputException tooLittle =
+        assertThrows(
+            InputException.class,
+            () ->
+                Pretraining.begin(
+                    folder.resolve("other"),
+                    recipe().with(Map.of("held-out-samples", "12")),
+                    backend));
+    assertTrue(String.valueOf(tooLittle.getMessage()).contains("12 usable lines"));
+  }
+
+  @Test
+  void a_recipe_says_what_is_wrong_with_it() throws IOException {
+    Files.writeString(folder.resolve("recipe.json"), "{\"config\": {}, \"texts\": []}");
+    InputException unknownKey = assertThrows(InputException.class, this::recipe);
+    assertTrue(String.valueOf(unknownKey.getMessage()).contains("'texts'"));
+
+    Files.writeString(folder.resolve("recipe.json"), RECIPE.replace("updates", "steps"));
+    InputException unknownSetting = assertThrows(InputException.class, this::recipe);
+    assertTrue(String.valueOf(unknownSetting.getMessage()).contains("'steps'"));
+  }
+
+  @Test
+  void a_folder_with_a_model_is_never_overwritten() {
+    Path output = folder.resolve("model");
+    finish(output, recipe().with(Map.of("updates", "1")));
+
+    assertThrows(InputException.class, () -> Pretraining.begin(output, recipe(), backend));
+  }
+}
