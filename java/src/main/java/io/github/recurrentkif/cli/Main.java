@@ -37,7 +37,8 @@ public final class Main {
         new CommandGroup(
             "This machine",
             List.of(
-                new DoctorCommand(terminal, List.of(new MachineExamination(), new GpuExamination())),
+                new DoctorCommand(
+                    terminal, List.of(new MachineExamination(), new GpuExamination())),
                 new CompletionCommand(terminal))));
   }
 
