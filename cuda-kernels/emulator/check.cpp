@@ -63,6 +63,7 @@ bool launch(const std::string &name, unsigned blocks, A &...arguments) {
 float wanted(const std::string &kernel, int i) {
   if (kernel == "reverse" || kernel == "missing_barrier") return 256.0f - i;
   if (kernel == "hidden_race") return i == 0 ? 256.0f : i;
+  if (kernel == "scan") return (i + 1) * (i + 2) / 2.0f;
   if (kernel == "load_of_four") return 16.0f * (i / 4) + 10;
   if (kernel == "sum_of_warp") return 32.0f * (i / 32 * 32) + 528;
   return 0;
@@ -217,7 +218,7 @@ std::vector<float> run_all(int variant, long long n, unsigned blocks) {
 }
 
 int all_kernels() {
-  for (long long n : {1LL, 3LL, 17LL, 1023LL, 4096LL, 9001LL}) {
+  for (long long n : {1LL, 3LL, 17LL, 1023LL, 4096LL, 40001LL}) {
     std::vector<float> one = run_all(1, n, 3);
     std::vector<float> two = run_all(2, n, 2);
     if (one.size() != two.size() ||

@@ -85,7 +85,7 @@ caught() { # words for people, a pattern of the message, then one command
   fi
 }
 
-for kernel in reverse count_blocks count_lanes load_of_four sum_of_warp; do
+for kernel in reverse scan count_blocks count_lanes load_of_four sum_of_warp; do
   passes "$kernel, in order" "$work/plain" fault $kernel
   passes "$kernel, at random" "$work/plain" fault $kernel 7
   passes "$kernel, AddressSanitizer" "$work/asan" fault $kernel
@@ -98,6 +98,8 @@ caught "missing barrier, ThreadSanitizer" "data race" $tsan fault missing_barrie
 passes "a race that the order of threads hides" "$work/plain" fault hidden_race
 caught "hidden race, at random" "is .*, not" "$work/plain" fault hidden_race 7
 caught "hidden race, ThreadSanitizer" "data race" $tsan fault hidden_race
+passes "a race across a barrier that nothing wrong follows" "$work/plain" fault race_across_a_barrier
+caught "race across a barrier, ThreadSanitizer" "data race" $tsan fault race_across_a_barrier
 caught "race between blocks, ThreadSanitizer" "data race" \
   env EMULATOR_BLOCKS_RACE=1 $tsan fault race_between_blocks
 caught "one past the end, guard bytes" "overwritten" "$work/plain" fault one_past_the_end

@@ -100,6 +100,9 @@ struct Fiber {
   WarpOperation operation;
   unsigned mask, argument;
   uint64_t value, result;
+  /* How many barriers and warp operations it came to; which lanes of its warp had come to an odd
+   * number of the latter when they met. */
+  unsigned barriers, operations, odd;
   char *stack;
 #if BY_HAND
   void *saved;
@@ -132,8 +135,9 @@ ucontext_t scheduler;
 [[maybe_unused]] void *scheduler_fake_stack, *scheduler_tsan;
 [[maybe_unused]] const void *scheduler_bottom;
 [[maybe_unused]] size_t scheduler_size;
-/* Addresses that ThreadSanitizer orders fibers by. */
-char order_start, order_end, order_barrier, order_warp[64];
+/* Addresses that ThreadSanitizer orders fibers by. Each fiber uses its two in turn: one that went on
+ * to its next barrier must not be taken for ordered before one that has yet to leave the last. */
+char order_start, order_end, order_barrier[2], order_lane[1024][2];
 
 std::map<std::string, Kernel> &kernels() {
   static std::map<std::string, Kernel> all;
@@ -223,6 +227,8 @@ void start(Fiber &fiber, char *stack) {
   fiber.stack = stack;
   fiber.state = State::READY;
   fiber.fake_stack = nullptr;
+  fiber.barriers = 0;
+  fiber.operations = 0;
 #if BY_HAND
   /* As if it had been switched from at its first instruction: a null return address, the entry,
    * six registers. */
@@ -274,7 +280,7 @@ bool finish_warp_operations() {
         return false;
       }
       bool all = true;
-      unsigned ballot = 0;
+      unsigned ballot = 0, odd = 0;
       for (int k = 0; k < lanes; k++) {
         if (!(mask >> k & 1)) {
           continue;
@@ -287,6 +293,7 @@ bool finish_warp_operations() {
         all = all && other.state == State::AT_WARP_OPERATION && other.mask == mask &&
               other.line == leader.line && other.operation == leader.operation;
         ballot |= other.value != 0 ? 1u << k : 0;
+        odd |= (other.operations & 1) << k;
       }
       if (!all) {
         continue;
@@ -325,6 +332,7 @@ bool finish_warp_operations() {
       }
       for (int k = 0; k < lanes; k++) {
         if (mask >> k & 1) {
+          warp[k].odd = odd;
           warp[k].state = State::READY;
         }
       }
@@ -474,12 +482,14 @@ int add_kernel(const char *name, Entry entry, Addresses addresses) {
 }
 
 void block_barrier(const char *file, int line) {
-  current->file = file;
-  current->line = line;
-  current->state = State::AT_BARRIER;
-  release(&order_barrier);
+  Fiber *self = current;
+  self->file = file;
+  self->line = line;
+  self->state = State::AT_BARRIER;
+  char *order = &order_barrier[self->barriers++ & 1];
+  release(order);
   to_scheduler(false);
-  acquire(&order_barrier);
+  acquire(order);
 }
 
 uint64_t warp_operation(const char *file, int line, WarpOperation operation, unsigned mask,
@@ -492,9 +502,15 @@ uint64_t warp_operation(const char *file, int line, WarpOperation operation, uns
   self->value = value;
   self->argument = argument;
   self->state = State::AT_WARP_OPERATION;
-  release(&order_warp[self->warp]);
+  int first = self->warp * WARP;
+  self->operations++;
+  release(&order_lane[first + self->lane][self->operations & 1]);
   to_scheduler(false);
-  acquire(&order_warp[self->warp]);
+  for (int lane = 0; lane < WARP; lane++) {
+    if (mask >> lane & 1) {
+      acquire(&order_lane[first + lane][self->odd >> lane & 1]);
+    }
+  }
   return self->result;
 }
 

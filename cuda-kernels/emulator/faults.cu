@@ -22,6 +22,33 @@ extern "C" __global__ void hidden_race(const float *a, float *b) {
   s[threadIdx.x] = a[threadIdx.x];
   b[threadIdx.x] = threadIdx.x == 0 ? a[255] : s[threadIdx.x - 1];
 }
+/* A sum over what came before: a step reads its neighbour while the neighbour may already be a step
+ * on. Right as long as threads take turns from the last to the first. */
+extern "C" __global__ void scan(const float *a, float *b) {
+  __shared__ float s[256];
+  const unsigned t = threadIdx.x;
+  s[t] = a[t];
+  __syncthreads();
+  for (unsigned distance = 1; distance < 256; distance *= 2) {
+    const float other = t >= distance ? s[t - distance] : 0;
+    __syncthreads();
+    s[t] += other;
+    __syncthreads();
+  }
+  b[t] = s[t];
+}
+extern "C" __global__ void race_across_a_barrier(const float *a, float *b) {
+  __shared__ float s[256];
+  const unsigned t = threadIdx.x;
+  s[t] = a[t];
+  __syncthreads();
+  for (unsigned distance = 1; distance < 256; distance *= 2) {
+    const float other = t >= distance ? s[t - distance] : 0;
+    s[t] += other;
+    __syncthreads();
+  }
+  b[t] = 1;
+}
 /* Counts blocks, as it should and not. */
 extern "C" __global__ void count_blocks(const float *, unsigned *b) {
   if (threadIdx.x == 0) {
@@ -90,6 +117,8 @@ extern "C" __global__ void shuffle_with_absent(const float *a, float *b) {
 KIF_EXPORT(reverse)
 KIF_EXPORT(missing_barrier)
 KIF_EXPORT(hidden_race)
+KIF_EXPORT(scan)
+KIF_EXPORT(race_across_a_barrier)
 KIF_EXPORT(count_blocks)
 KIF_EXPORT(race_between_blocks)
 KIF_EXPORT(one_past_the_end)

@@ -3,11 +3,13 @@ package io.github.recurrentkif.experiment;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.T5Config;
 import io.github.recurrentkif.training.Outcome;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -97,7 +99,7 @@ class PretrainingTest {
     finish(output, recipe().with(Map.of("updates", "40", "learning-rate", "0.01")));
 
     try (ModelFolder model = ModelFolder.open(output)) {
-      assertEquals(16, model.config().modelWidth());
+      assertEquals(16, assertInstanceOf(T5Config.class, model.config()).modelWidth());
     }
     List<String> heldOut =
         Files.readAllLines(output.resolve("pretraining/events.jsonl")).stream()

@@ -40,7 +40,7 @@ class EmulatorTest {
     String said = Files.readString(log);
     assertEquals(0, check.exitValue(), said);
     // One line for each fault: a loop that runs over nothing would end well too.
-    assertEquals(12, said.lines().filter(line -> line.startsWith("caught: ")).count(), said);
+    assertEquals(13, said.lines().filter(line -> line.startsWith("caught: ")).count(), said);
   }
 
   @Test
