@@ -12,8 +12,8 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
@@ -99,9 +99,7 @@ final class PretrainCommand implements Callable<Integer> {
         RunProgress progress = new RunProgress(terminal, 1)) {
       pretraining.run(progress, interruption);
     } catch (CancellationException e) {
-      terminal
-          .err()
-          .println("kif: stopped; go on with: kif pretrain --resume --output " + output);
+      terminal.err().println("kif: stopped; go on with: kif pretrain --resume --output " + output);
       return ExitCode.INTERRUPTED;
     }
     terminal.out().println("model: " + output);

@@ -44,7 +44,9 @@ public record SpanCorruption(
     }
     int hidden = Math.clamp(Math.round(tokens.length * density), 1, tokens.length - 1);
     int visible = tokens.length - hidden;
-    int spans = Math.clamp(Math.round(hidden / meanSpan), 1, Math.min(sentinels, Math.min(hidden, visible)));
+    int spans =
+        Math.clamp(
+            Math.round(hidden / meanSpan), 1, Math.min(sentinels, Math.min(hidden, visible)));
     int[] hiddenLengths = composition(hidden, spans, key.at(HIDDEN));
     int[] visibleLengths = composition(visible, spans, key.at(VISIBLE));
     List<Long> source = new ArrayList<>();

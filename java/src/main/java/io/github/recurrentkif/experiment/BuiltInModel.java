@@ -22,8 +22,7 @@ public final class BuiltInModel {
           "tokenizer_config.json");
 
   private static final List<String> RECIPE =
-      List.of(
-          "recipe.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json");
+      List.of("recipe.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json");
 
   private BuiltInModel() {}
 

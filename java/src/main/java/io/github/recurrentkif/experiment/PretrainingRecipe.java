@@ -14,8 +14,8 @@ import tools.jackson.databind.ObjectMapper;
 /**
  * What a pretraining makes and from what, as a JSON file: {@code config} is the {@code config.json}
  * of the model to be, {@code settings} are {@link PretrainingSettings}, {@code tokenizer} is the
- * folder of the tokenizer (the recipe's own if absent) and {@code "text"} a list of text files,
- * one text a line (the generated world if absent); both are seen from the recipe's folder.
+ * folder of the tokenizer (the recipe's own if absent) and {@code "text"} a list of text files, one
+ * text a line (the generated world if absent); both are seen from the recipe's folder.
  */
 public record PretrainingRecipe(
     JsonNode config, Path tokenizer, List<Path> texts, PretrainingSettings settings) {

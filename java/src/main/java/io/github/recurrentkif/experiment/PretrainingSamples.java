@@ -129,6 +129,8 @@ final class PretrainingSamples {
     long[] ids = tokenizer.encode(text, settings.get(PretrainingSettings.MAXIMUM_TOKENS));
     // Without the end token; a line of one token has nothing to leave visible.
     long[] tokens = Arrays.copyOf(ids, ids.length - 1);
-    return tokens.length < 2 ? new EncodedSample(ids, ids) : corruption.corrupt(tokens, key.at(SPANS));
+    return tokens.length < 2
+        ? new EncodedSample(ids, ids)
+        : corruption.corrupt(tokens, key.at(SPANS));
   }
 }

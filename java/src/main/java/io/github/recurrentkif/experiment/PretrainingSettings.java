@@ -37,8 +37,7 @@ public final class PretrainingSettings {
   public static final Setting<Integer> HELD_OUT_INTERVAL =
       Setting.whole("held-out-interval", 500, 1, "updates between two held-out losses");
   public static final Setting<Double> CHECKPOINT_SECONDS =
-      Setting.upTo(
-          "checkpoint-seconds", 30, 86_400, "between two checkpoints; 0 for every update");
+      Setting.upTo("checkpoint-seconds", 30, 86_400, "between two checkpoints; 0 for every update");
   public static final Setting<Integer> THREADS =
       Setting.whole("threads", 0, 0, "of the processor; 0 for all cores");
   public static final Setting<Long> SEED =
