@@ -37,7 +37,7 @@ public record Demonstration(long seed, boolean quick, Map<String, String> change
     texts.put("epochs", quick ? "4" : "6");
     texts.put("micro-batch-size", "8");
     texts.put("accumulation", "1");
-    texts.put("learning-rate", "0.003");
+    texts.put("learning-rate", "0.01");
     texts.put("warmup-updates", "10");
     texts.put("memory-batch-size", "16");
     texts.put("memory-percent", "4");
