@@ -81,7 +81,7 @@ class PtxTest {
         Stream.concat(
                 Stream.ofNullable(System.getenv("NVCC")),
                 Stream.of(System.getenv("PATH").split(":", -1)).map(folder -> folder + "/nvcc"))
-            .filter(file -> Files.isExecutable(Path.of(file)))
+            .filter(file -> Files.isRegularFile(Path.of(file)) && Files.isExecutable(Path.of(file)))
             .findFirst();
     Assumptions.assumeTrue(
         found.isPresent(),
