@@ -14,7 +14,7 @@ import java.util.Map;
 /**
  * The experiment that shows what this is about: the built-in model learns the generated tasks one
  * after another, by plain adapter training, by replay, and by Recurrent-KIF. All three share every
- * setting, chosen on development data.
+ * setting; docs/demo.md says how they were chosen and what they favour.
  *
  * @param quick fewer samples, for a first look
  * @param changed settings that differ from the demonstration's own
