@@ -44,7 +44,7 @@ public record TrainingArtifacts(
   public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 1;
+  private static final int VERSION = 2;
 
   private static final String DESCRIPTION = "artifacts.json";
 
@@ -88,15 +88,15 @@ public record TrainingArtifacts(
     Path temporary = Files.createTempDirectory(folder.getParent(), "unfinished-");
     List<ModelGraph> graphs =
         switch (config) {
-          case T5Config t5 ->
-              List.of(
-                  new T5(t5, trainables, dropout).training(),
-                  new T5(t5, trainables, false).encoderStep(),
-                  new T5(t5, trainables, false).decoderStep());
-          case LlamaConfig llama ->
-              List.of(
-                  new Llama(llama, trainables, dropout).training(),
-                  new Llama(llama, trainables, false).decoderStep());
+          case T5Config t5 -> {
+            T5Graphs t5Graphs = new T5Graphs(t5, trainables);
+            yield List.of(
+                t5Graphs.training(dropout), t5Graphs.encoderStep(), t5Graphs.decoderStep());
+          }
+          case LlamaConfig llama -> {
+            LlamaGraphs llamaGraphs = new LlamaGraphs(llama, trainables);
+            yield List.of(llamaGraphs.training(dropout), llamaGraphs.decoderStep());
+          }
         };
     for (ModelGraph graph : graphs) {
       Files.write(temporary.resolve(graph.name() + ".onnx"), onnx(graph));
