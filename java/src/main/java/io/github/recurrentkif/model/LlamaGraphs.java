@@ -37,6 +37,14 @@ final class LlamaGraphs {
     return new ModelGraph("training_model", graph, rows.dropoutPlaces());
   }
 
+  /** The same of a whole update, packed; losses token by token, no logits. */
+  ModelGraph packedTraining(boolean dropout) {
+    Graph graph = new Graph();
+    TokenRows rows = new PackedRows(graph, dropout);
+    learn(graph, rows);
+    return new ModelGraph("packed_training_model", graph, rows.dropoutPlaces());
+  }
+
   private void learn(Graph graph, TokenRows rows) {
     LlamaBlocks blocks = new LlamaBlocks(config, trainables, graph, rows);
     TokenRows.Attending attending =

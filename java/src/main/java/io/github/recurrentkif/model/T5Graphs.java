@@ -29,6 +29,14 @@ final class T5Graphs {
     return new ModelGraph("training_model", graph, rows.dropoutPlaces());
   }
 
+  /** The same of a whole update, packed; losses token by token, no logits. */
+  ModelGraph packedTraining(boolean dropout) {
+    Graph graph = new Graph();
+    TokenRows rows = new PackedRows(graph, dropout);
+    learn(graph, rows);
+    return new ModelGraph("packed_training_model", graph, rows.dropoutPlaces());
+  }
+
   private void learn(Graph graph, TokenRows rows) {
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
     Value decoded = blocks.decoder(blocks.encoder());
