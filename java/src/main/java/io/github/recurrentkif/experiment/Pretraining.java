@@ -17,7 +17,7 @@ import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.LearningRateSchedule;
 import io.github.recurrentkif.training.OptimizerSettings;
 import io.github.recurrentkif.training.Outcome;
-import io.github.recurrentkif.training.TextObjective;
+import io.github.recurrentkif.training.PaddedObjective;
 import io.github.recurrentkif.training.Update;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -165,16 +165,16 @@ public final class Pretraining implements AutoCloseable {
     try (ParameterVector weights =
             new ParameterVector(trained.layout(), backend.kernels().device());
         ParameterVector unused = new ParameterVector(trained.layout(), backend.kernels().device());
-        TextObjective objective = objective(trained, weights);
-        TextObjective measure = objective(measured, weights);
+        PaddedObjective objective = objective(trained, weights);
+        PaddedObjective measure = objective(measured, weights);
         Learner<Batch> learner =
             new Learner<>(weights, backend.kernels(), objective, optimizer())) {
       new Session(learner, measure, unused, listener, stop).run();
     }
   }
 
-  private TextObjective objective(TrainingArtifacts artifacts, ParameterVector weights) {
-    return new TextObjective(
+  private PaddedObjective objective(TrainingArtifacts artifacts, ParameterVector weights) {
+    return new PaddedObjective(
         config,
         backend.runtime().session(artifacts.training().file(), backend.options()),
         artifacts.dropoutPlaces(),
@@ -202,7 +202,7 @@ public final class Pretraining implements AutoCloseable {
   private final class Session {
 
     private final Learner<Batch> learner;
-    private final TextObjective measure;
+    private final PaddedObjective measure;
     private final ParameterVector unused;
     private final RunListener listener;
     private final BooleanSupplier stop;
@@ -213,7 +213,7 @@ public final class Pretraining implements AutoCloseable {
 
     Session(
         Learner<Batch> learner,
-        TextObjective measure,
+        PaddedObjective measure,
         ParameterVector unused,
         RunListener listener,
         BooleanSupplier stop) {

@@ -34,7 +34,7 @@ public final class CausalDecoder implements Decoder {
     this.step = step;
     this.binding = step.binding();
     this.angles = new RotaryAngles(config);
-    TextObjective.bindWeights(binding, weights, step);
+    TrainingSession.bindWeights(binding, weights, step);
   }
 
   @Override
@@ -93,7 +93,8 @@ public final class CausalDecoder implements Decoder {
     binding.bindInput("input_ids", Tensor.int64(scratch.longs("input_ids", ids), rows, length));
     binding.bindInput(
         "attention_mask", Tensor.int64(scratch.longs("attention_mask", mask), rows, present));
-    TextObjective.bindAngles(binding, scratch, angles, positions, rows, length);
+    TrainingSession.bindAngles(
+        binding, scratch, angles, positions, rows, length, 1, 1, angles.pairs());
     for (int layer = 0; layer < config.layers(); layer++) {
       for (String kind : new String[] {"key.", "value."}) {
         String name = kind + layer;

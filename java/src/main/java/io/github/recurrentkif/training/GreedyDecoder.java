@@ -34,8 +34,8 @@ public final class GreedyDecoder implements Decoder {
     this.step = step;
     this.encoderBinding = encoder.binding();
     this.stepBinding = step.binding();
-    TextObjective.bindWeights(encoderBinding, weights, encoder);
-    TextObjective.bindWeights(stepBinding, weights, step);
+    TrainingSession.bindWeights(encoderBinding, weights, encoder);
+    TrainingSession.bindWeights(stepBinding, weights, step);
   }
 
   @Override
