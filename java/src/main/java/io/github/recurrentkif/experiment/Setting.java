@@ -22,6 +22,9 @@ import java.util.function.Function;
 public record Setting<T>(
     String name, T defaultValue, String expected, String description, Function<String, T> parse) {
 
+  /** More of anything that is counted is a slip of the keyboard, and products of two still fit. */
+  private static final int LARGEST_COUNT = 1_000_000;
+
   /**
    * @throws InputException if the text is not what this setting expects
    */
@@ -52,13 +55,23 @@ public record Setting<T>(
     };
   }
 
+  /** A whole number in [minimum, {@value #LARGEST_COUNT}]. */
   static Setting<Integer> whole(String name, int defaultValue, int minimum, String description) {
+    return whole(name, defaultValue, minimum, LARGEST_COUNT, description);
+  }
+
+  /** A whole number in [minimum, maximum]. */
+  static Setting<Integer> whole(
+      String name, int defaultValue, int minimum, int maximum, String description) {
     return new Setting<>(
         name,
         defaultValue,
-        "a whole number of at least " + minimum,
+        "a whole number from " + minimum + " to " + maximum,
         description,
-        text -> require(Integer.valueOf(text), Integer.valueOf(text) >= minimum));
+        text ->
+            require(
+                Integer.valueOf(text),
+                Integer.valueOf(text) >= minimum && Integer.valueOf(text) <= maximum));
   }
 
   static Setting<Long> seed(String name, long defaultValue, String description) {

@@ -66,7 +66,7 @@ public final class Settings {
   public static final Setting<Double> UNCERTAINTY_DECAY =
       Setting.below("uncertainty-decay", 0.85, 1, "moving average of the uncertainty (beta 2)");
   public static final Setting<Integer> LORA_RANK =
-      Setting.whole("lora-rank", 8, 1, "rank of the adapter");
+      Setting.whole("lora-rank", 8, 1, 4096, "rank of the adapter");
   public static final Setting<Double> LORA_ALPHA =
       Setting.positive("lora-alpha", 32, "the adapter's product is scaled by alpha over rank");
   public static final Setting<Double> LORA_DROPOUT =
@@ -109,9 +109,11 @@ public final class Settings {
   public static final Setting<Integer> EVALUATION_BATCH_SIZE =
       Setting.whole("evaluation-batch-size", 16, 1, "samples decoded together");
   public static final Setting<Integer> MAXIMUM_TRAIN_SAMPLES =
-      Setting.whole("maximum-train-samples", 0, 0, "of each task, the first ones; 0 for all");
+      Setting.whole(
+          "maximum-train-samples", 0, 0, Integer.MAX_VALUE, "of each task, the first ones; 0 for all");
   public static final Setting<Integer> MAXIMUM_TEST_SAMPLES =
-      Setting.whole("maximum-test-samples", 0, 0, "of each task, the first ones; 0 for all");
+      Setting.whole(
+          "maximum-test-samples", 0, 0, Integer.MAX_VALUE, "of each task, the first ones; 0 for all");
   public static final Setting<Double> CHECKPOINT_SECONDS =
       Setting.upTo(
           "checkpoint-seconds",
@@ -119,7 +121,7 @@ public final class Settings {
           86_400,
           "between two checkpoints inside a task; 0 for every update");
   public static final Setting<Integer> THREADS =
-      Setting.whole("threads", 0, 0, "of the processor; 0 for all cores");
+      Setting.whole("threads", 0, 0, 1024, "of the processor; 0 for all cores");
   public static final Setting<Long> SEED =
       Setting.seed("seed", 42, "of everything random: initial weights, order, memory, dropout");
 
