@@ -45,7 +45,7 @@ public final class ModelFolder implements AutoCloseable {
    *     files are damaged
    */
   public static ModelFolder open(Path folder) {
-    ModelConfig config = readConfig(folder);
+    ModelConfig config = withGenerationTokens(readConfig(folder), folder);
     try {
       SafetensorsFolder files = SafetensorsFolder.open(folder);
       return new ModelFolder(folder, config.withTiedHead(isHeadTied(config, files)), files);
@@ -93,6 +93,26 @@ public final class ModelFolder implements AutoCloseable {
           "model_type",
           '"' + type + '"',
           "a model of type \"t5\", \"llama\", \"qwen2\" or \"qwen3\"");
+    } catch (JacksonException e) {
+      throw new InputException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
+    }
+  }
+
+  /**
+   * With the end tokens of {@code generation_config.json} where it names some, as Transformers
+   * generates: chat models end a turn with another token than a text.
+   */
+  private static ModelConfig withGenerationTokens(ModelConfig config, Path folder) {
+    Path file = folder.resolve("generation_config.json");
+    if (!Files.isRegularFile(file)) {
+      return config;
+    }
+    try {
+      JsonNode json = new ObjectMapper().readTree(file.toFile());
+      ConfigReader reader = new ConfigReader(json, file);
+      return json.hasNonNull("eos_token_id")
+          ? config.withEndTokens(reader.tokens("eos_token_id", 0))
+          : config;
     } catch (JacksonException e) {
       throw new InputException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
     }

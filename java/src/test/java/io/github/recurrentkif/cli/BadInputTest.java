@@ -205,6 +205,10 @@ class BadInputTest {
         "epochs 0",
         "epochs 1.5",
         "epochs ten",
+        "epochs 1000001",
+        "epochs 99999999999",
+        "lora-rank 4097",
+        "threads 2000",
         "learning-rate -1",
         "learning-rate 0",
         "learning-rate NaN",
@@ -391,12 +395,12 @@ class BadInputTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"--batch-size=0", "--maximum-new-tokens=-1"})
+  @ValueSource(strings = {"--batch-size=0", "--maximum-new-tokens=-1", "--batch-size=2000000000"})
   void an_option_out_of_range(String option) {
     assertRefused(
         List.of("generate", "--model=" + model, option, "w1"),
         option.substring(0, option.indexOf('=')),
-        "at least 1");
+        "from 1 to 1000000");
   }
 
   @Test

@@ -73,7 +73,7 @@ class OnnxCheckerTest {
         !newer,
         !newer,
         0,
-        1,
+        List.of(1),
         0);
   }
 
