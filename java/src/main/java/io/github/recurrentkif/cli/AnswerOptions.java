@@ -74,7 +74,7 @@ final class AnswerOptions {
     Trainables trainables =
         peft == null ? new Trainables.Nothing() : new Trainables.Adapter(peft.config());
     try (Backend backend = backendOptions.open(0);
-        ModelFolder folder = ModelFolder.open(model);
+        ModelFolder folder = ModelFolder.open(model, backend.cache());
         Tokenizer tokenizer = Tokenizer.open(model);
         TextModel text = backend.open(folder, trainables)) {
       if (peft != null) {

@@ -54,7 +54,7 @@ public final class ContinualRun implements AutoCloseable {
    * @throws InputException if something cannot be used
    */
   public static ContinualRun begin(Path output, RunConfiguration asked, Backend backend) {
-    RunInputs inputs = RunInputs.open(asked);
+    RunInputs inputs = RunInputs.open(asked, backend.cache());
     try {
       RunConfiguration configuration = asked.forModel(inputs.model().config());
       SampleFormat format = formatOf(configuration, inputs);
@@ -92,7 +92,7 @@ public final class ContinualRun implements AutoCloseable {
   public static ContinualRun resume(RunFolder folder, Backend backend) {
     try {
       RunConfiguration configuration = configurationOf(folder);
-      RunInputs inputs = RunInputs.open(configuration);
+      RunInputs inputs = RunInputs.open(configuration, backend.cache());
       try {
         Provenance.of(configuration, inputs.tasks(), backend).requireSameInputs(folder);
         return new ContinualRun(configuration, backend, folder, inputs);

@@ -62,7 +62,7 @@ class DecodingTest {
   private List<long[]> decode(Path folder, List<List<long[]>> batches) {
     List<long[]> answers = new ArrayList<>();
     try (Backend backend = TestBackend.open(temporary.resolve("cache"));
-        ModelFolder model = ModelFolder.open(folder);
+        ModelFolder model = ModelFolder.open(folder, backend.cache());
         TextModel text = backend.open(model, new Trainables.Nothing())) {
       batches.forEach(batch -> answers.addAll(text.decoder().decode(batch, TOKENS)));
     }
