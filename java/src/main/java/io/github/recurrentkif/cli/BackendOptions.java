@@ -29,6 +29,13 @@ final class BackendOptions {
       description = "Another ONNX Runtime library than the one that comes with kif.")
   private @Nullable Path library;
 
+  @Option(
+      names = "--lean",
+      description =
+          "Compute with the weights where they are mapped, instead of with packed copies: slower,"
+              + " with less memory, which several processes on one model share.")
+  private boolean lean;
+
   /** Why not, from the most certain reason: without a GPU nothing else matters. */
   private InputException refuseCuda() {
     Availability gpu = CudaKernels.examine();
@@ -59,7 +66,11 @@ final class BackendOptions {
     int count = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
     OnnxRuntime runtime = runtime();
     SessionOptions options =
-        SessionOptions.builder().intraOpThreads(count).memoryPattern(false).build();
+        SessionOptions.builder()
+            .intraOpThreads(count)
+            .memoryPattern(false)
+            .prepacking(!lean)
+            .build();
     return new Backend(
         runtime, options, CpuKernels.open(count).kernels(), CacheFolder.ofThisUser().path());
   }

@@ -78,7 +78,7 @@ class OnnxCheckerTest {
   }
 
   /** Grouped queries; one with every bias, one with norms of the heads. */
-  private static LlamaConfig llama(String type) {
+  static LlamaConfig llama(String type) {
     boolean biased = type.equals("llama");
     return new LlamaConfig(
         type,
