@@ -43,8 +43,7 @@ final class PrepareCommand implements Callable<Integer> {
     try (ModelFolder folder = ModelFolder.open(model, cache)) {
       LoraConfig lora = Settings.defaults().with(settings).forModel(folder.config()).lora();
       TrainingArtifacts artifacts =
-          TrainingArtifacts.prepare(
-              folder.config(), new Trainables.Adapter(lora), true, cache);
+          TrainingArtifacts.prepare(folder.config(), new Trainables.Adapter(lora), true, cache);
       // Each weight the graphs read must be there and fit.
       artifacts.training().frozen().forEach(folder::weight);
       terminal.out().println(artifacts.folder());

@@ -42,7 +42,8 @@ final class TrainingBenchCommand implements Callable<Integer> {
 
   @Option(
       names = "--dropout",
-      description = "Drop as the model's and the adapter's configurations say (default: not at all).")
+      description =
+          "Drop as the model's and the adapter's configurations say (default: not at all).")
   private boolean dropout;
 
   @Option(

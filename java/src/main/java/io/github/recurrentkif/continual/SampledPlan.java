@@ -151,9 +151,7 @@ public final class SampledPlan<B> implements TaskPlan<B> {
   /** Multiples of the epoch or of the accumulation count, up to that many micro-batches. */
   private long windowsWithin(long microBatches, long perEpoch) {
     long both = leastCommonMultiple(perEpoch, sampling.accumulation());
-    return microBatches / perEpoch
-        + microBatches / sampling.accumulation()
-        - microBatches / both;
+    return microBatches / perEpoch + microBatches / sampling.accumulation() - microBatches / both;
   }
 
   private static long leastCommonMultiple(long a, long b) {

@@ -72,8 +72,7 @@ public final class Evaluation {
 
   /** Not every tokenizer knows which tokens are special and leaves them out by itself. */
   private long[] withoutEnd(long[] ids) {
-    boolean ended =
-        ids.length > 0 && decoder.endTokens().contains((int) ids[ids.length - 1]);
+    boolean ended = ids.length > 0 && decoder.endTokens().contains((int) ids[ids.length - 1]);
     return ended ? Arrays.copyOf(ids, ids.length - 1) : ids;
   }
 

@@ -110,10 +110,18 @@ public final class Settings {
       Setting.whole("evaluation-batch-size", 16, 1, "samples decoded together");
   public static final Setting<Integer> MAXIMUM_TRAIN_SAMPLES =
       Setting.whole(
-          "maximum-train-samples", 0, 0, Integer.MAX_VALUE, "of each task, the first ones; 0 for all");
+          "maximum-train-samples",
+          0,
+          0,
+          Integer.MAX_VALUE,
+          "of each task, the first ones; 0 for all");
   public static final Setting<Integer> MAXIMUM_TEST_SAMPLES =
       Setting.whole(
-          "maximum-test-samples", 0, 0, Integer.MAX_VALUE, "of each task, the first ones; 0 for all");
+          "maximum-test-samples",
+          0,
+          0,
+          Integer.MAX_VALUE,
+          "of each task, the first ones; 0 for all");
   public static final Setting<Double> CHECKPOINT_SECONDS =
       Setting.upTo(
           "checkpoint-seconds",

@@ -153,9 +153,7 @@ public final class TrainingRequests implements AutoCloseable {
     float outerScale = 1f / inner.getFirst().microBatches().size();
     List<Update<Batch>> replays =
         outer.stream()
-            .map(
-                batch ->
-                    new Update<>(List.of(batch), outerScale, LEARNING_RATE, nextRandomness()))
+            .map(batch -> new Update<>(List.of(batch), outerScale, LEARNING_RATE, nextRandomness()))
             .toList();
     try (ContinualMethod<Batch> method =
         new RecurrentKif<>(settings, text.weights().layout(), backend.kernels())) {

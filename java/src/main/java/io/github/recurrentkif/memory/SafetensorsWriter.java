@@ -124,8 +124,7 @@ public final class SafetensorsWriter {
       MemorySegment stored = tensor.bytes().asSlice(first * width, count * width);
       MemorySegment converted = staging.asSlice(0, count * Float.BYTES);
       writeFully(
-          channel,
-          FloatConversion.toFloat32(tensor.dataType(), stored, converted).asByteBuffer());
+          channel, FloatConversion.toFloat32(tensor.dataType(), stored, converted).asByteBuffer());
     }
   }
 

@@ -54,8 +54,7 @@ public final class ModelFolder implements AutoCloseable {
     ModelConfig config = withGenerationTokens(readConfig(folder), folder);
     try {
       SafetensorsFolder files = SafetensorsFolder.open(folder);
-      return new ModelFolder(
-          folder, config.withTiedHead(isHeadTied(config, files)), files, cache);
+      return new ModelFolder(folder, config.withTiedHead(isHeadTied(config, files)), files, cache);
     } catch (IOException e) {
       throw new InputException(String.valueOf(e.getMessage()), e);
     }
@@ -75,8 +74,7 @@ public final class ModelFolder implements AutoCloseable {
     }
     StoredTensor head = files.tensor(HEAD);
     StoredTensor embedding = files.tensor(config.embeddingName());
-    return head.dataType() == embedding.dataType()
-        && head.bytes().mismatch(embedding.bytes()) < 0;
+    return head.dataType() == embedding.dataType() && head.bytes().mismatch(embedding.bytes()) < 0;
   }
 
   private static ModelConfig readConfig(Path folder) {

@@ -73,10 +73,8 @@ final class ConvertedWeightsTest {
         Arena arena = Arena.ofConfined()) {
       assertEquals(List.of("brain", "double", "half"), converted.names());
       assertEquals(Shape.of(2, 2), converted.shape("half"));
-      assertArrayEquals(
-          HALVES_AS_FLOATS, converted.float32("half", arena).toArray(JAVA_FLOAT));
-      assertArrayEquals(
-          BRAIN_AS_FLOATS, converted.float32("brain", arena).toArray(JAVA_FLOAT));
+      assertArrayEquals(HALVES_AS_FLOATS, converted.float32("half", arena).toArray(JAVA_FLOAT));
+      assertArrayEquals(BRAIN_AS_FLOATS, converted.float32("brain", arena).toArray(JAVA_FLOAT));
       assertArrayEquals(
           new float[] {0.1f, 1}, converted.float32("double", arena).toArray(JAVA_FLOAT));
       converted.names().forEach(name -> assertTrue(converted.isFloat32InPlace(name), name));
@@ -151,7 +149,10 @@ final class ConvertedWeightsTest {
     Path model =
         write(
             new StoredTensor(
-                "w", DataType.BF16, Shape.of(elements), MemorySegment.ofArray(new short[elements])));
+                "w",
+                DataType.BF16,
+                Shape.of(elements),
+                MemorySegment.ofArray(new short[elements])));
     try (SafetensorsFolder source = SafetensorsFolder.open(model);
         SafetensorsFile converted = ConvertedWeights.open(source, cache());
         Arena arena = Arena.ofConfined()) {

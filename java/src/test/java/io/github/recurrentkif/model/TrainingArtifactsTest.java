@@ -31,8 +31,7 @@ class TrainingArtifactsTest {
                 () -> {
                   ready.countDown();
                   ready.await();
-                  return TrainingArtifacts.prepare(
-                          config, new Trainables.Nothing(), false, cache)
+                  return TrainingArtifacts.prepare(config, new Trainables.Nothing(), false, cache)
                       .folder();
                 }));
       }
