@@ -25,6 +25,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
@@ -54,7 +55,7 @@ public final class TrainingRequests implements AutoCloseable {
   private final ModelFolder model;
   private final PeftAdapter adapter;
   private final TextModel text;
-  private final Learner<Batch> learner;
+  private @Nullable Learner<Batch> learner;
   private RandomKey randomness = RandomKey.ofSeed(0);
 
   /**
@@ -70,9 +71,16 @@ public final class TrainingRequests implements AutoCloseable {
     this.text =
         dropout ? backend.open(model, trainables) : backend.openWithoutDropout(model, trainables);
     this.adapter.load(text.weights());
-    this.learner =
-        new Learner<>(
-            text.weights(), backend.kernels(), text.objective(), OptimizerSettings.reference());
+  }
+
+  /** Only where something is learned: decoding needs no training graph. */
+  private Learner<Batch> learner() {
+    if (learner == null) {
+      learner =
+          new Learner<>(
+              text.weights(), backend.kernels(), text.objective(), OptimizerSettings.reference());
+    }
+    return learner;
   }
 
   /**
@@ -129,10 +137,11 @@ public final class TrainingRequests implements AutoCloseable {
   private Map<String, Object> updates(JsonNode request) {
     List<Double> seconds = new ArrayList<>();
     List<Double> losses = new ArrayList<>();
+    Learner<Batch> trained = learner();
     for (JsonNode one : request.path("updates")) {
       Update<Batch> update = update(batches(one));
       long start = System.nanoTime();
-      Outcome outcome = learner.update(update);
+      Outcome outcome = trained.update(update);
       seconds.add((System.nanoTime() - start) / 1e9);
       losses.add(outcome.meanLoss());
     }
@@ -157,9 +166,10 @@ public final class TrainingRequests implements AutoCloseable {
             .toList();
     try (ContinualMethod<Batch> method =
         new RecurrentKif<>(settings, text.weights().layout(), backend.kernels())) {
-      method.beginTask(learner);
+      Learner<Batch> trained = learner();
+      method.beginTask(trained);
       long start = System.nanoTime();
-      method.learn(new Cycle(inner, replays), 0, learner, Observer.none());
+      method.learn(new Cycle(inner, replays), 0, trained, Observer.none());
       return answer("seconds", (System.nanoTime() - start) / 1e9, "updates", inner.size());
     }
   }
@@ -246,7 +256,9 @@ public final class TrainingRequests implements AutoCloseable {
 
   @Override
   public void close() {
-    learner.close();
+    if (learner != null) {
+      learner.close();
+    }
     text.close();
     model.close();
   }

@@ -161,9 +161,9 @@ final class ConvertedWeightsTest {
         sum += weight;
       }
       assertEquals(0, sum);
-      Map<String, Long> here = mapping(converted.path());
-      assertTrue(here.get("Rss") >= 4096, "all of it is in memory: " + here);
-      assertEquals(0, here.get("Private_Dirty"), "none of it is our own: " + here);
+      Mapping here = mapping(converted.path());
+      assertTrue(here.rss() >= 4096, "all of it is in memory: " + here);
+      assertEquals(0, here.privateDirty(), "none of it is our own: " + here);
       Process other =
           new ProcessBuilder(
                   Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -175,8 +175,8 @@ final class ConvertedWeightsTest {
               .start();
       try (var out = other.inputReader()) {
         assertEquals("ready", out.readLine());
-        Map<String, Long> together = mapping(converted.path());
-        assertTrue(together.get("Pss") < 0.6 * together.get("Rss"), "halved: " + together);
+        Mapping together = mapping(converted.path());
+        assertTrue(together.pss() < 0.6 * together.rss(), "halved: " + together);
         other.getOutputStream().close();
         assertEquals(0, other.waitFor());
       } finally {
@@ -198,7 +198,9 @@ final class ConvertedWeightsTest {
   }
 
   /** What /proc says about this process's mapping of a file, in kB. */
-  private static Map<String, Long> mapping(Path file) throws IOException {
+  private record Mapping(long rss, long pss, long privateDirty) {}
+
+  private static Mapping mapping(Path file) throws IOException {
     Map<String, Long> sizes = new TreeMap<>();
     boolean within = false;
     for (String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
@@ -210,6 +212,9 @@ final class ConvertedWeightsTest {
       }
     }
     assertFalse(sizes.isEmpty(), file + " is not mapped");
-    return sizes;
+    return new Mapping(
+        sizes.getOrDefault("Rss", 0L),
+        sizes.getOrDefault("Pss", 0L),
+        sizes.getOrDefault("Private_Dirty", -1L));
   }
 }
