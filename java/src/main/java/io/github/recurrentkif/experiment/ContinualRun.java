@@ -140,13 +140,8 @@ public final class ContinualRun implements AutoCloseable {
   }
 
   private OptimizerSettings optimizer() {
-    OptimizerSettings reference = OptimizerSettings.reference();
-    return new OptimizerSettings(
-        reference.beta1(),
-        reference.beta2(),
-        reference.epsilon(),
-        settings.get(Settings.WEIGHT_DECAY),
-        settings.get(Settings.MAXIMUM_GRADIENT_NORM).floatValue());
+    return OptimizerSettings.reference(
+        settings.get(Settings.WEIGHT_DECAY), settings.get(Settings.MAXIMUM_GRADIENT_NORM));
   }
 
   @Override
@@ -233,7 +228,7 @@ public final class ContinualRun implements AutoCloseable {
               listener,
               stop,
               checkpoint,
-              settings.get(Settings.CHECKPOINT_SECONDS));
+              new CheckpointClock(settings.get(Settings.CHECKPOINT_SECONDS)));
       long done = method.learn(plan, completed, learner, recorder);
       checkpoint.accept(done);
       if (done < plan.updates()) {

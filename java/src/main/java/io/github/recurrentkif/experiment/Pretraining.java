@@ -183,13 +183,8 @@ public final class Pretraining implements AutoCloseable {
   }
 
   private OptimizerSettings optimizer() {
-    OptimizerSettings reference = OptimizerSettings.reference();
-    return new OptimizerSettings(
-        reference.beta1(),
-        reference.beta2(),
-        reference.epsilon(),
-        settings.get(PretrainingSettings.WEIGHT_DECAY),
-        settings.get(PretrainingSettings.MAXIMUM_GRADIENT_NORM).floatValue());
+    return OptimizerSettings.reference(
+        settings.get(PretrainingSettings.WEIGHT_DECAY), settings.get(PretrainingSettings.MAXIMUM_GRADIENT_NORM));
   }
 
   @Override
@@ -239,20 +234,19 @@ public final class Pretraining implements AutoCloseable {
               settings.get(PretrainingSettings.LEARNING_RATE),
               settings.get(PretrainingSettings.WARMUP_UPDATES),
               updates);
-      long interval =
-          (long) (settings.get(PretrainingSettings.CHECKPOINT_SECONDS) * 1_000_000_000L);
+      CheckpointClock clock =
+          new CheckpointClock(settings.get(PretrainingSettings.CHECKPOINT_SECONDS));
       listener.taskBegins(0, "pretraining", completed, updates);
       try (EventLog events = EventLog.open(folder.events(), eventBytes)) {
-        long lastSave = System.nanoTime();
         while (completed < updates) {
           Outcome outcome = learner.update(update(completed, schedule));
           completed++;
           listener.updated(completed, outcome);
           log(completed, outcome, events);
           boolean stopping = stop.getAsBoolean();
-          if (stopping || completed == updates || System.nanoTime() - lastSave >= interval) {
+          if (stopping || completed == updates || clock.due()) {
             save(completed, events.saved());
-            lastSave = System.nanoTime();
+            clock.taken();
           }
           if (stopping && completed < updates) {
             throw new CancellationException("stopped after update " + completed);

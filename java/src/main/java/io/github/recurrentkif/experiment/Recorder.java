@@ -18,13 +18,12 @@ final class Recorder implements Observer {
   private final RunListener listener;
   private final BooleanSupplier stop;
   private final LongConsumer checkpoint;
-  private final long interval;
-  private long lastSave = System.nanoTime();
+  private final CheckpointClock clock;
   private @Nullable MaskCounts counts;
 
   /**
    * @param checkpoint saves the state after so many updates
-   * @param seconds between two checkpoints
+   * @param clock says when the next checkpoint is due
    */
   Recorder(
       String task,
@@ -32,13 +31,13 @@ final class Recorder implements Observer {
       RunListener listener,
       BooleanSupplier stop,
       LongConsumer checkpoint,
-      double seconds) {
+      CheckpointClock clock) {
     this.task = task;
     this.events = events;
     this.listener = listener;
     this.stop = stop;
     this.checkpoint = checkpoint;
-    this.interval = (long) (seconds * 1_000_000_000L);
+    this.clock = clock;
   }
 
   @Override
@@ -97,9 +96,9 @@ final class Recorder implements Observer {
     if (stop.getAsBoolean()) {
       return true;
     }
-    if (System.nanoTime() - lastSave >= interval) {
+    if (clock.due()) {
       checkpoint.accept(completed);
-      lastSave = System.nanoTime();
+      clock.taken();
     }
     return false;
   }
