@@ -188,7 +188,8 @@ public final class ContinualRun implements AutoCloseable {
 
     RunResult run() {
       Checkpoint state =
-          Checkpoint.read(folder.checkpoint(), learner, method).orElse(Checkpoint.START);
+          Checkpoint.read(folder.checkpoints(), learner, method, listener::notice)
+              .orElse(Checkpoint.START);
       if (state.equals(Checkpoint.START)) {
         LoraInitialization.initialize(text.weights(), key.at(INITIAL_WEIGHTS));
       }
@@ -237,7 +238,7 @@ public final class ContinualRun implements AutoCloseable {
     }
 
     private void save(Checkpoint checkpoint) {
-      checkpoint.write(folder.checkpoint(), learner, method);
+      checkpoint.write(folder.checkpoints(), learner, method);
       listener.saved();
     }
 

@@ -7,7 +7,6 @@ import io.github.recurrentkif.data.Tokenizer;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
-import io.github.recurrentkif.memory.VectorFile;
 import io.github.recurrentkif.model.ModelWriter;
 import io.github.recurrentkif.model.T5Config;
 import io.github.recurrentkif.model.T5Initialization;
@@ -27,11 +26,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.SequencedMap;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.ObjectMapper;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -55,7 +53,6 @@ public final class Pretraining implements AutoCloseable {
   /** Rows of a batch whose loss is only measured. */
   private static final int MEASURED_ROWS = 64;
 
-  private static final String STATE = "state";
   private static final List<String> TOKENIZER_FILES =
       List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json");
 
@@ -222,10 +219,12 @@ public final class Pretraining implements AutoCloseable {
     void run() {
       long completed = 0;
       long eventBytes = 0;
-      if (Files.isRegularFile(folder.checkpoint())) {
-        JsonNode state = restore();
-        completed = state.get("completed").longValue();
-        eventBytes = state.get("events").longValue();
+      Optional<JsonNode> saved = folder.checkpoints().read(learner.vectors(), listener::notice);
+      if (saved.isPresent()) {
+        JsonNode state = saved.get();
+        learner.restore(Checkpoint.counters(state.required("learner")));
+        completed = state.required("completed").longValue();
+        eventBytes = state.required("events").longValue();
       } else {
         T5Initialization.initialize(learner.weights(), config, key.at(INITIAL_WEIGHTS));
       }
@@ -327,37 +326,8 @@ public final class Pretraining implements AutoCloseable {
       json.put("completed", completed);
       json.put("events", eventBytes);
       json.put("learner", learner.counters());
-      SequencedMap<String, String> metadata = new LinkedHashMap<>();
-      metadata.put(STATE, new ObjectMapper().writeValueAsString(json));
-      try {
-        VectorFile.write(folder.checkpoint(), learner.vectors(), metadata);
-      } catch (IOException e) {
-        throw new InputException(
-            "the checkpoint cannot be written, the last one is still there: "
-                + RunFolder.message(e)
-                + "; make room and go on with 'kif pretrain --resume'",
-            e);
-      }
+      folder.checkpoints().write(learner.vectors(), json);
       listener.saved();
-    }
-
-    private JsonNode restore() {
-      try (VectorFile file = VectorFile.open(folder.checkpoint())) {
-        for (var entry : learner.vectors().entrySet()) {
-          file.read(entry.getKey(), entry.getValue());
-        }
-        JsonNode state = new ObjectMapper().readTree(file.metadata().get(STATE));
-        Map<String, Long> counters = new LinkedHashMap<>();
-        state
-            .get("learner")
-            .properties()
-            .forEach(entry -> counters.put(entry.getKey(), entry.getValue().longValue()));
-        learner.restore(counters);
-        return state;
-      } catch (IOException e) {
-        throw new InputException(
-            folder.checkpoint() + ": cannot be read: " + RunFolder.message(e), e);
-      }
     }
 
     private void finish() {

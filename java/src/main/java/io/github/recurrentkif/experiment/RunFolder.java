@@ -23,7 +23,8 @@ import tools.jackson.databind.json.JsonMapper;
  * configuration.json    everything that was asked for, defaults included
  * provenance.json       versions, hashes of model and data, machine, kernels
  * events.jsonl          every update, fusion and evaluation, one JSON object a line
- * checkpoint.safetensors  the newest state to go on from
+ * checkpoint.safetensors  the newest state to go on from, and in
+ * checkpoint.previous.safetensors  the one before it
  * adapters/01-TASK/     the adapter after each task, as PEFT writes it
  * predictions/01-TASK/  what was answered after that task, TASK.jsonl for every task seen
  * result.json           accuracy matrix and measures, once the run is complete
@@ -140,7 +141,7 @@ public final class RunFolder implements AutoCloseable {
 
   /** Takes away what a killed process had begun to write: a checkpoint may be large. */
   private void deleteTemporaryFiles() throws IOException {
-    try (var files = Files.list(folder)) {
+    try (var files = Files.walk(folder)) {
       for (Path file : files.filter(RunFolder::isTemporary).toList()) {
         Files.deleteIfExists(file);
       }
@@ -175,8 +176,8 @@ public final class RunFolder implements AutoCloseable {
     return folder.resolve("events.jsonl");
   }
 
-  Path checkpoint() {
-    return folder.resolve("checkpoint.safetensors");
+  CheckpointFiles checkpoints() {
+    return new CheckpointFiles(folder);
   }
 
   /** {@code adapters/01-dbpedia}: tasks are counted from 1. */
