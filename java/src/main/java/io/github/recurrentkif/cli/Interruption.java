@@ -4,6 +4,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 
 /**
  * Ctrl-C as a question to ask: work that notices it in time ends cleanly, with its state saved,
@@ -14,14 +15,28 @@ final class Interruption implements BooleanSupplier, AutoCloseable {
   private static final long PATIENCE_SECONDS = 60;
 
   private final AtomicBoolean asked = new AtomicBoolean();
+  private final AtomicBoolean working = new AtomicBoolean();
   private final CountDownLatch done = new CountDownLatch(1);
   private final Thread hook;
 
+  /** For work that has begun. */
   Interruption(Terminal terminal) {
+    this(terminal, () -> "");
+    workBegins();
+  }
+
+  /**
+   * @param idle what to say when there is nothing yet that could be stopped
+   */
+  Interruption(Terminal terminal, Supplier<String> idle) {
     this.hook =
         new Thread(
             () -> {
               asked.set(true);
+              if (!working.get()) {
+                terminal.err().println("\n" + idle.get());
+                return;
+              }
               terminal.err().println("\nkif: stopping after this step");
               try {
                 if (!done.await(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
@@ -35,6 +50,11 @@ final class Interruption implements BooleanSupplier, AutoCloseable {
             },
             "interruption");
     Runtime.getRuntime().addShutdownHook(hook);
+  }
+
+  /** From now on there is a state to save before the process ends. */
+  void workBegins() {
+    working.set(true);
   }
 
   @Override

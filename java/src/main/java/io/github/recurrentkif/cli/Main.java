@@ -30,7 +30,8 @@ public final class Main {
             List.of(
                 new DemoCommand(terminal),
                 new TrainCommand(terminal),
-                new TrainCommand.Resume(terminal))),
+                new TrainCommand.Resume(terminal),
+                new ConfigCommand(terminal))),
         new CommandGroup(
             "Models",
             List.of(

@@ -164,6 +164,11 @@ public final class RunFolder implements AutoCloseable {
         folder + ": another process works on this run; wait for it or stop it first");
   }
 
+  /** Whether a folder holds a run that can be gone on with. */
+  public static boolean holdsRun(Path folder) {
+    return Files.isRegularFile(folder.resolve(CONFIGURATION));
+  }
+
   public Path path() {
     return folder;
   }

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.SequencedSet;
 import java.util.function.Function;
+import java.util.regex.Pattern;
 
 /**
  * One setting of a run: its name, what it may be, and what it is when nothing is said.
@@ -21,6 +22,8 @@ import java.util.function.Function;
  */
 public record Setting<T>(
     String name, T defaultValue, String expected, String description, Function<String, T> parse) {
+
+  private static final Pattern DECIMAL = Pattern.compile("[-+]?[0-9.]+([eE][-+]?[0-9]+)?");
 
   /**
    * @throws InputException if the text is not what this setting expects
@@ -122,7 +125,11 @@ public record Setting<T>(
         });
   }
 
+  /** Java would take 30d for a number, and somebody may mean 30 days by it. */
   private static double number(String text) {
+    if (!DECIMAL.matcher(text).matches()) {
+      throw new NumberFormatException(text);
+    }
     return Double.parseDouble(text);
   }
 
