@@ -31,7 +31,9 @@ public final class Main {
                 new DemoCommand(terminal),
                 new TrainCommand(terminal),
                 new TrainCommand.Resume(terminal),
-                new ConfigCommand(terminal))),
+                new ConfigCommand(terminal),
+                new RunsCommand(terminal),
+                new CompareCommand(terminal))),
         new CommandGroup(
             "Models",
             List.of(
