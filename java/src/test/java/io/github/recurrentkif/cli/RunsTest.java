@@ -86,7 +86,7 @@ class RunsTest {
     Files.writeString(broken.resolve("configuration.json"), "{");
 
     assertEquals(0, kif("runs", folder.toString()), err);
-    assertTrue(line(out, "runs/lora-replay-1").contains("finished  lora-replay"), out);
+    assertTrue(line(out, "runs/lora-replay-1").contains("finished"), out);
     assertTrue(line(out, "runs/lora-replay-1").contains("4 of 4"), out);
     assertTrue(line(out, "others/stopped run").contains("stopped"), out);
     assertTrue(out.contains("go on with: kif resume '" + stopped + "'"), out);
