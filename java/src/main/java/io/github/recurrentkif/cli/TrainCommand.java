@@ -158,9 +158,9 @@ final class TrainCommand implements Callable<Integer> {
     String resume = ShellCommand.kif("resume", output);
     RunResult result;
     interruption.workBegins();
-    try (RunProgress progress = new RunProgress(terminal, configuration.tasks().size())) {
-      progress.notice("run folder: " + output + " (whatever stops it, this goes on: " + resume + ")");
-      result = run.run(progress, interruption);
+    try (RunView view = RunView.of(terminal, configuration.tasks().size())) {
+      view.notice("run folder: " + output + " (whatever stops it, this goes on: " + resume + ")");
+      result = run.run(view, interruption);
     } catch (CancellationException e) {
       terminal.err().println("kif: stopped; go on with: " + resume);
       return ExitCode.INTERRUPTED;

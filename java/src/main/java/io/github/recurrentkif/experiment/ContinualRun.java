@@ -229,7 +229,8 @@ public final class ContinualRun implements AutoCloseable {
               listener,
               stop,
               checkpoint,
-              new CheckpointClock(settings.get(Settings.CHECKPOINT_SECONDS)));
+              new CheckpointClock(settings.get(Settings.CHECKPOINT_SECONDS)),
+              plans::tokens);
       long done = method.learn(plan, completed, learner, recorder);
       checkpoint.accept(done);
       if (done < plan.updates()) {

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
 import java.util.function.LongConsumer;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /** Writes down what a method does in a task, takes checkpoints, and passes on the wish to stop. */
@@ -19,11 +20,13 @@ final class Recorder implements Observer {
   private final BooleanSupplier stop;
   private final LongConsumer checkpoint;
   private final CheckpointClock clock;
+  private final LongSupplier tokens;
   private @Nullable MaskCounts counts;
 
   /**
    * @param checkpoint saves the state after so many updates
    * @param clock says when the next checkpoint is due
+   * @param tokens read so far
    */
   Recorder(
       String task,
@@ -31,13 +34,15 @@ final class Recorder implements Observer {
       RunListener listener,
       BooleanSupplier stop,
       LongConsumer checkpoint,
-      CheckpointClock clock) {
+      CheckpointClock clock,
+      LongSupplier tokens) {
     this.task = task;
     this.events = events;
     this.listener = listener;
     this.stop = stop;
     this.checkpoint = checkpoint;
     this.clock = clock;
+    this.tokens = tokens;
   }
 
   @Override
@@ -45,6 +50,7 @@ final class Recorder implements Observer {
     switch (event) {
       case LearningEvent.AfterInner e -> {
         append("update", e.completed(), e.outcome());
+        listener.tokens(tokens.getAsLong());
         listener.updated(e.completed(), e.outcome());
       }
       case LearningEvent.AfterOuter e -> append("replay", e.completed(), e.outcome());

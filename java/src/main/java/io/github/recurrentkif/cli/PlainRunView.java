@@ -1,13 +1,12 @@
 package io.github.recurrentkif.cli;
 
-import io.github.recurrentkif.experiment.RunListener;
 import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.training.Outcome;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/** Shows a run while it goes on: one line for each task and evaluation. */
-final class RunProgress implements RunListener, AutoCloseable {
+/** A run for a log: a line for each task and examination, and now and then one between. */
+final class PlainRunView implements RunView {
 
   private final Terminal terminal;
   private final int tasks;
@@ -15,7 +14,7 @@ final class RunProgress implements RunListener, AutoCloseable {
   private long resumedFrom;
   private String masks = "";
 
-  RunProgress(Terminal terminal, int tasks) {
+  PlainRunView(Terminal terminal, int tasks) {
     this.terminal = terminal;
     this.tasks = tasks;
   }
@@ -46,15 +45,7 @@ final class RunProgress implements RunListener, AutoCloseable {
 
   @Override
   public void fused(long completed, MaskCounts counts) {
-    double percent = 100.0 / Math.max(1, counts.elements());
-    masks =
-        String.format(
-            Locale.ROOT,
-            ", important to new %.0f%% old %.0f%% both %.0f%% neither %.0f%%",
-            counts.newOnly() * percent,
-            counts.oldOnly() * percent,
-            counts.shared() * percent,
-            counts.redundant() * percent);
+    masks = ", important: " + RunView.masks(counts);
   }
 
   @Override
