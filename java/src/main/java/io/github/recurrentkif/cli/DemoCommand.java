@@ -75,6 +75,7 @@ final class DemoCommand implements Callable<Integer> {
                 terminal.err().println("\n" + run.method().text());
                 RunView view = RunView.of(terminal, run.tasks().size());
                 views.add(view);
+                interruption.workBegins(view::notice);
                 return view;
               },
               interruption);

@@ -3,8 +3,11 @@ package io.github.recurrentkif.cli;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Ctrl-C as a question to ask: work that notices it in time ends cleanly, with its state saved,
@@ -15,14 +18,14 @@ final class Interruption implements BooleanSupplier, AutoCloseable {
   private static final long PATIENCE_SECONDS = 60;
 
   private final AtomicBoolean asked = new AtomicBoolean();
-  private final AtomicBoolean working = new AtomicBoolean();
+  private final AtomicReference<@Nullable Consumer<String>> announce = new AtomicReference<>();
   private final CountDownLatch done = new CountDownLatch(1);
   private final Thread hook;
 
   /** For work that has begun. */
   Interruption(Terminal terminal) {
     this(terminal, () -> "");
-    workBegins();
+    workBegins(text -> terminal.err().println("\n" + text));
   }
 
   /**
@@ -33,16 +36,15 @@ final class Interruption implements BooleanSupplier, AutoCloseable {
         new Thread(
             () -> {
               asked.set(true);
-              if (!working.get()) {
+              Consumer<String> say = announce.get();
+              if (say == null) {
                 terminal.err().println("\n" + idle.get());
                 return;
               }
-              terminal.err().println("\nkif: stopping after this step");
+              say.accept("kif: stopping after this step");
               try {
                 if (!done.await(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
-                  terminal
-                      .err()
-                      .println("kif: the step takes too long; the last checkpoint counts");
+                  say.accept("kif: the step takes too long; the last checkpoint counts");
                 }
               } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
@@ -52,9 +54,13 @@ final class Interruption implements BooleanSupplier, AutoCloseable {
     Runtime.getRuntime().addShutdownHook(hook);
   }
 
-  /** From now on there is a state to save before the process ends. */
-  void workBegins() {
-    working.set(true);
+  /**
+   * From now on there is a state to save before the process ends.
+   *
+   * @param say shows a line, from whatever thread
+   */
+  void workBegins(Consumer<String> say) {
+    announce.set(say);
   }
 
   @Override

@@ -79,37 +79,37 @@ final class LiveRunView implements RunView {
   }
 
   @Override
-  public void taskBegins(int task, String name, long completed, long updates) {
+  public synchronized void taskBegins(int task, String name, long completed, long updates) {
     String number = "task " + (task + 1) + " of " + tasks + ": " + name;
     String resumed = completed == 0 ? "" : ", resumed after update " + completed;
     begin(number + resumed, number, "updates", completed, updates);
   }
 
   @Override
-  public void tokens(long all) {
+  public synchronized void tokens(long all) {
     tokens = all;
   }
 
   @Override
-  public void updated(long completed, Outcome outcome) {
+  public synchronized void updated(long completed, Outcome outcome) {
     done = completed;
     loss = String.format(Locale.ROOT, "loss %.4f", outcome.meanLoss());
     showSometimes();
   }
 
   @Override
-  public void fused(long completed, MaskCounts counts) {
+  public synchronized void fused(long completed, MaskCounts counts) {
     masks = RunView.masks(counts);
   }
 
   @Override
-  public void saved() {
+  public synchronized void saved() {
     saved = nanoseconds.getAsLong();
     everSaved = true;
   }
 
   @Override
-  public void evaluationBegins(int afterTask, String task, int samples) {
+  public synchronized void evaluationBegins(int afterTask, String task, int samples) {
     begin(
         "task " + (afterTask + 1) + " of " + tasks + " is learned; examining " + task,
         "  examined " + task,
@@ -119,20 +119,20 @@ final class LiveRunView implements RunView {
   }
 
   @Override
-  public void evaluated(int samples) {
+  public synchronized void evaluated(int samples) {
     done = samples;
     showSometimes();
   }
 
   @Override
-  public void evaluationEnds(int afterTask, String task, double accuracy) {
+  public synchronized void evaluationEnds(int afterTask, String task, double accuracy) {
     done = total;
     loss = String.format(Locale.ROOT, "accuracy %.1f%%", 100 * accuracy);
     finish();
   }
 
   @Override
-  public void notice(String text) {
+  public synchronized void notice(String text) {
     if (working) {
       block.above(text, lines());
     } else {
@@ -157,7 +157,7 @@ final class LiveRunView implements RunView {
   }
 
   @Override
-  public void close() {
+  public synchronized void close() {
     finish();
     block.erase();
   }

@@ -26,7 +26,7 @@ final class PlainRunView implements RunView {
   }
 
   @Override
-  public void taskBegins(int task, String name, long completed, long updates) {
+  public synchronized void taskBegins(int task, String name, long completed, long updates) {
     masks = "";
     resumedFrom = completed;
     String resumed = completed == 0 ? "" : " from update " + completed;
@@ -35,7 +35,7 @@ final class PlainRunView implements RunView {
   }
 
   @Override
-  public void updated(long completed, Outcome outcome) {
+  public synchronized void updated(long completed, Outcome outcome) {
     if (line != null) {
       line.at(
           completed - resumedFrom,
@@ -44,24 +44,24 @@ final class PlainRunView implements RunView {
   }
 
   @Override
-  public void fused(long completed, MaskCounts counts) {
+  public synchronized void fused(long completed, MaskCounts counts) {
     masks = ", important: " + RunView.masks(counts);
   }
 
   @Override
-  public void evaluationBegins(int afterTask, String task, int samples) {
+  public synchronized void evaluationBegins(int afterTask, String task, int samples) {
     begin("  evaluate " + task, "samples", samples);
   }
 
   @Override
-  public void evaluated(int samples) {
+  public synchronized void evaluated(int samples) {
     if (line != null) {
       line.at(samples, "");
     }
   }
 
   @Override
-  public void evaluationEnds(int afterTask, String task, double accuracy) {
+  public synchronized void evaluationEnds(int afterTask, String task, double accuracy) {
     if (line != null) {
       line.at(line.total(), String.format(Locale.ROOT, "accuracy %.1f%%", 100 * accuracy));
     }
@@ -69,7 +69,7 @@ final class PlainRunView implements RunView {
   }
 
   @Override
-  public void notice(String text) {
+  public synchronized void notice(String text) {
     if (line != null) {
       line.message(text);
     } else {
@@ -78,7 +78,7 @@ final class PlainRunView implements RunView {
   }
 
   @Override
-  public void close() {
+  public synchronized void close() {
     if (line != null) {
       line.close();
       line = null;

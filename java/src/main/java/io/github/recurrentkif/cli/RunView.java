@@ -4,7 +4,9 @@ import io.github.recurrentkif.experiment.RunListener;
 import io.github.recurrentkif.kernels.MaskCounts;
 import java.util.Locale;
 
-/** Shows a run while it goes on, until it is closed. */
+/**
+ * Shows a run while it goes on, until it is closed. A notice may come from any thread: Ctrl-C does.
+ */
 interface RunView extends RunListener, AutoCloseable {
 
   /** A block that is rewritten in place where a person watches, plain lines elsewhere. */

@@ -157,9 +157,10 @@ final class TrainCommand implements Callable<Integer> {
     }
     String resume = ShellCommand.kif("resume", output);
     RunResult result;
-    interruption.workBegins();
     try (RunView view = RunView.of(terminal, configuration.tasks().size())) {
-      view.notice("run folder: " + output + " (whatever stops it, this goes on: " + resume + ")");
+      interruption.workBegins(view::notice);
+      view.notice("run folder: " + output);
+      view.notice("whatever stops it, this goes on: " + resume);
       result = run.run(view, interruption);
     } catch (CancellationException e) {
       terminal.err().println("kif: stopped; go on with: " + resume);
