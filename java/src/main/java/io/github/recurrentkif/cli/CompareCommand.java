@@ -160,9 +160,7 @@ final class CompareCommand implements Callable<Integer> {
     if (p.isEmpty()) {
       return "";
     }
-    return p.getAsDouble() < 0.001
-        ? "<0.001"
-        : String.format(Locale.ROOT, "%.3f", p.getAsDouble());
+    return p.getAsDouble() < 0.001 ? "<0.001" : String.format(Locale.ROOT, "%.3f", p.getAsDouble());
   }
 
   private static String text(List<String> header, List<List<String>> rows) {
@@ -177,13 +175,18 @@ final class CompareCommand implements Callable<Integer> {
     header.forEach(_ -> text.append(" --- |"));
     text.append('\n');
     rows.forEach(
-        row -> text.append("| ").append(String.join(" | ", row).replace("|  |", "| |")).append(" |\n"));
+        row ->
+            text.append("| ")
+                .append(String.join(" | ", row).replace("|  |", "| |"))
+                .append(" |\n"));
     return text.toString();
   }
 
   private static String latex(List<String> header, List<List<String>> rows) {
     StringBuilder text = new StringBuilder();
-    text.append("\\begin{tabular}{l").append("r".repeat(header.size() - 1)).append("}\n\\toprule\n");
+    text.append("\\begin{tabular}{l")
+        .append("r".repeat(header.size() - 1))
+        .append("}\n\\toprule\n");
     text.append(String.join(" & ", header.stream().map(CompareCommand::escaped).toList()));
     text.append(" \\\\\n\\midrule\n");
     for (List<String> row : rows) {
@@ -198,7 +201,8 @@ final class CompareCommand implements Callable<Integer> {
     return text.replace("%", "\\%").replace("_", "\\_").replace("&", "\\&");
   }
 
-  private static String notes(RunGroups groups, RunGroups.Test test, boolean tested, String prefix) {
+  private static String notes(
+      RunGroups groups, RunGroups.Test test, boolean tested, String prefix) {
     List<String> notes = new ArrayList<>();
     Group first = groups.groups().getFirst();
     if (groups.groups().stream().anyMatch(group -> group.runs().size() > 1)) {

@@ -21,8 +21,7 @@ public final class Main {
   public static int run(Terminal terminal, String... arguments) {
     Terminal wanted =
         Arrays.asList(arguments).contains(RootCommand.PLAIN) ? terminal.plain() : terminal;
-    return run(
-        wanted, commands(wanted), Path.of(System.getProperty("java.io.tmpdir")), arguments);
+    return run(wanted, commands(wanted), Path.of(System.getProperty("java.io.tmpdir")), arguments);
   }
 
   /** All subcommands, in the order the help shows them. */

@@ -14,9 +14,9 @@ public final class Progress implements AutoCloseable {
 
   private static final Duration REDRAW = Duration.ofMillis(100);
   private static final Duration LOG = Duration.ofSeconds(30);
+
   /** Nobody sets it: an hour's change of the machine's time is no hour of work. */
-  private static final InstantSource RUNNING_ON =
-      () -> Instant.EPOCH.plusNanos(System.nanoTime());
+  private static final InstantSource RUNNING_ON = () -> Instant.EPOCH.plusNanos(System.nanoTime());
 
   private static final String TO_LINE_START_AND_ERASE = "\r\u001b[K";
 

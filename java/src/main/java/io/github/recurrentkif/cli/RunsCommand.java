@@ -70,14 +70,12 @@ final class RunsCommand implements Callable<Integer> {
           finished ? percent(run.matrix().backwardTransfer()) : "-",
           age(Duration.between(run.changed(), now)));
       switch (run.state()) {
-        case STOPPED ->
-            notes.add("go on with: " + ShellCommand.kif("resume", run.folder()));
+        case STOPPED -> notes.add("go on with: " + ShellCommand.kif("resume", run.folder()));
         case UNREADABLE -> notes.add(run.problem());
         case RUNNING, FINISHED -> {}
       }
     }
-    return table
-        + (notes.isEmpty() ? "" : "\n" + String.join("\n", notes) + "\n");
+    return table + (notes.isEmpty() ? "" : "\n" + String.join("\n", notes) + "\n");
   }
 
   private static String state(RunSummary run) {

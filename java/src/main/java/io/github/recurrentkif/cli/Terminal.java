@@ -45,7 +45,8 @@ public record Terminal(PrintStream out, PrintStream err, boolean live, boolean c
     boolean color =
         able
             && terminals.contains("err")
-            && terminals.contains("out") && environment.getOrDefault("NO_COLOR", "").isEmpty();
+            && terminals.contains("out")
+            && environment.getOrDefault("NO_COLOR", "").isEmpty();
     return new Terminal(out, err, live, color, width(environment.get("COLUMNS")));
   }
 

@@ -136,7 +136,8 @@ final class TrainCommand implements Callable<Integer> {
             RunFolder.holdsRun(folder)
                 ? "kif: stopped before training went on; go on with: "
                     + ShellCommand.kif("resume", folder)
-                : "kif: stopped before training began; nothing is lost: the same command begins it");
+                : "kif: stopped before training began; nothing is lost: the same command begins"
+                    + " it");
   }
 
   /** Runs to the end, or to a clean stop. */

@@ -80,8 +80,7 @@ record CheckpointFiles(Path folder) {
    * @return its state, or empty if no checkpoint has been written yet
    * @throws InputException if none is whole, or it belongs to another method
    */
-  Optional<JsonNode> read(
-      SequencedMap<String, ParameterVector> vectors, Consumer<String> notice) {
+  Optional<JsonNode> read(SequencedMap<String, ParameterVector> vectors, Consumer<String> notice) {
     List<String> damages = new ArrayList<>();
     for (Path file : List.of(newest(), previous())) {
       if (!Files.isRegularFile(file)) {

@@ -39,10 +39,7 @@ public enum MethodName {
         .orElseThrow(
             () ->
                 new InputException(
-                    "unknown method '"
-                        + text
-                        + "'; there are "
-                        + String.join(", ", texts())));
+                    "unknown method '" + text + "'; there are " + String.join(", ", texts())));
   }
 
   /** Makes the method for weights of this layout. */

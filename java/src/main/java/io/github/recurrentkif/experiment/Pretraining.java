@@ -181,7 +181,8 @@ public final class Pretraining implements AutoCloseable {
 
   private OptimizerSettings optimizer() {
     return OptimizerSettings.reference(
-        settings.get(PretrainingSettings.WEIGHT_DECAY), settings.get(PretrainingSettings.MAXIMUM_GRADIENT_NORM));
+        settings.get(PretrainingSettings.WEIGHT_DECAY),
+        settings.get(PretrainingSettings.MAXIMUM_GRADIENT_NORM));
   }
 
   @Override

@@ -30,21 +30,25 @@ public record RunGroups(List<Group> groups, int streams) {
 
   /** What neither changes a result nor makes a group of its own. */
   private static final Set<String> BESIDE =
-      Set.of(
-          Settings.SEED.name(), Settings.THREADS.name(), Settings.CHECKPOINT_SECONDS.name());
+      Set.of(Settings.SEED.name(), Settings.THREADS.name(), Settings.CHECKPOINT_SECONDS.name());
 
   /** What is compared: all in shares of 1. */
   public enum Measure {
-    OP(AccuracyMatrix::overallPerformance),
-    BWT(AccuracyMatrix::backwardTransfer),
-    FWT(AccuracyMatrix::zeroShotForwardTransfer),
-    AAA(AccuracyMatrix::averageAnytimeAccuracy),
-    FORGETTING(AccuracyMatrix::forgetting);
+    OP,
+    BWT,
+    FWT,
+    AAA,
+    FORGETTING;
 
-    private final Function<AccuracyMatrix, OptionalDouble> of;
-
-    Measure(Function<AccuracyMatrix, OptionalDouble> of) {
-      this.of = of;
+    private OptionalDouble of(RunSummary run) {
+      AccuracyMatrix matrix = run.matrix();
+      return switch (this) {
+        case OP -> matrix.overallPerformance();
+        case BWT -> matrix.backwardTransfer();
+        case FWT -> matrix.zeroShotForwardTransfer();
+        case AAA -> matrix.averageAnytimeAccuracy();
+        case FORGETTING -> matrix.forgetting();
+      };
     }
   }
 
@@ -109,7 +113,7 @@ public record RunGroups(List<Group> groups, int streams) {
     /** Of the runs that have the measure. */
     public double[] values(Measure measure) {
       return runs.stream()
-          .map(run -> measure.of.apply(run.matrix()))
+          .map(measure::of)
           .filter(OptionalDouble::isPresent)
           .mapToDouble(OptionalDouble::getAsDouble)
           .toArray();
@@ -166,8 +170,8 @@ public record RunGroups(List<Group> groups, int streams) {
           "these runs learned different streams, and a mean over them would mix them: %s; name runs of one stream, or say --across-streams"
               .formatted(
                   streams.entrySet().stream()
-                      .map(e -> String.join(",", e.getKey().tasks()) + " in " + e.getValue())
-                      .collect(Collectors.joining("; "))
+                          .map(e -> String.join(",", e.getKey().tasks()) + " in " + e.getValue())
+                          .collect(Collectors.joining("; "))
                       + (streams.keySet().stream().map(Stream::tasks).distinct().count() == 1
                           ? " (the same tasks, but other data, sizes or another model)"
                           : "")));
@@ -216,8 +220,8 @@ public record RunGroups(List<Group> groups, int streams) {
     for (RunSummary run : a.runs()) {
       RunSummary other = others.get(Pair.of(run));
       if (other != null) {
-        OptionalDouble x = measure.of.apply(run.matrix());
-        OptionalDouble y = measure.of.apply(other.matrix());
+        OptionalDouble x = measure.of(run);
+        OptionalDouble y = measure.of(other);
         if (x.isPresent() && y.isPresent()) {
           pairs.add(new double[] {x.getAsDouble(), y.getAsDouble()});
         }

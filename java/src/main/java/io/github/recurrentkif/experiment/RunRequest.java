@@ -129,7 +129,7 @@ public record RunRequest(
     try {
       return MethodName.parse(method).text();
     } catch (InputException e) {
-      throw YamlNode.at(file, node == null ? 1 : node.line(), e.getMessage());
+      throw YamlNode.at(file, node == null ? 1 : node.line(), String.valueOf(e.getMessage()));
     }
   }
 
@@ -144,7 +144,7 @@ public record RunRequest(
           try {
             Settings.defaults().with(Map.of(key, value));
           } catch (InputException e) {
-            throw YamlNode.at(file, node.line(), e.getMessage());
+            throw YamlNode.at(file, node.line(), String.valueOf(e.getMessage()));
           }
           settings.put(key, value);
         });
@@ -163,8 +163,7 @@ public record RunRequest(
     return switch (node) {
       case null -> Optional.empty();
       case YamlNode.Text text -> Optional.of(text.value());
-      default ->
-          throw YamlNode.at(file, node.line(), "expected one value, found " + node.kind());
+      default -> throw YamlNode.at(file, node.line(), "expected one value, found " + node.kind());
     };
   }
 
@@ -250,7 +249,11 @@ public record RunRequest(
     line(yaml, "", "data", data.map(Path::toString), "DIR", "with train/, dev/ and test/");
     yaml.append(
         tasks
-            .map(names -> "tasks: [" + String.join(", ", names.stream().map(RunRequest::quoted).toList()) + "]")
+            .map(
+                names ->
+                    "tasks: ["
+                        + String.join(", ", names.stream().map(RunRequest::quoted).toList())
+                        + "]")
             .orElse("# tasks: [dbpedia, amazon, yahoo, agnews]"));
     yaml.append("  # in the order to learn them\n");
     line(

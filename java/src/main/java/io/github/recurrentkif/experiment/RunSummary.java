@@ -104,17 +104,9 @@ public record RunSummary(
       if (!held && Files.isRegularFile(result)) {
         AccuracyMatrix matrix = matrix(read(result).path("accuracy_after_task"));
         return new RunSummary(
-            folder,
-            State.FINISHED,
-            Optional.of(configuration),
-            inputs,
-            matrix,
-            0,
-            changed,
-            "");
+            folder, State.FINISHED, Optional.of(configuration), inputs, matrix, 0, changed, "");
       }
-      Checkpoint reached =
-          Checkpoint.peek(new CheckpointFiles(folder)).orElse(Checkpoint.START);
+      Checkpoint reached = Checkpoint.peek(new CheckpointFiles(folder)).orElse(Checkpoint.START);
       return new RunSummary(
           folder,
           held ? State.RUNNING : State.STOPPED,
@@ -142,7 +134,7 @@ public record RunSummary(
       return new ObjectMapper().readTree(file.toFile());
     } catch (JacksonException e) {
       String why = String.valueOf(e.getOriginalMessage()).lines().findFirst().orElse("");
-      throw new InputException(file + ": cannot be read: " + why.split(" \\(start marker")[0], e);
+      throw new InputException(file + ": cannot be read: " + why.split(" \\(start marker", 2)[0], e);
     }
   }
 

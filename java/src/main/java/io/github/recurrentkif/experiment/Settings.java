@@ -166,8 +166,10 @@ public final class Settings {
   /** What LLaMA and its kin need instead. */
   private static final Map<Setting<?>, Object> OF_LLAMA =
       Map.of(
-          LORA_TARGETS, new LinkedHashSet<>(LlamaConfig.REFERENCE_TARGETS),
-          PROMPT_FORMAT, PromptFormat.ALPACA);
+          LORA_TARGETS,
+          new LinkedHashSet<>(LlamaConfig.REFERENCE_TARGETS),
+          PROMPT_FORMAT,
+          PromptFormat.ALPACA);
 
   private final Map<Setting<?>, Object> chosen;
 

@@ -10,9 +10,7 @@ final class Spelling {
 
   /** The known name with the fewest edits to the one typed; the first of several. */
   static String nearest(String typed, Collection<String> known) {
-    return known.stream()
-        .min(Comparator.comparingInt(name -> distance(name, typed)))
-        .orElseThrow();
+    return known.stream().min(Comparator.comparingInt(name -> distance(name, typed))).orElseThrow();
   }
 
   /** Edits between two names (Levenshtein, 1966). */

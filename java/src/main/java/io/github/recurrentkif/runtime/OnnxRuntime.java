@@ -111,6 +111,7 @@ public final class OnnxRuntime implements AutoCloseable {
       switch (e.getCause()) {
         case OnnxRuntimeException known -> throw known;
         case Error error -> throw error;
+        case null -> throw new IllegalStateException(e);
         case Throwable other -> throw new IllegalStateException(other);
       }
     } finally {

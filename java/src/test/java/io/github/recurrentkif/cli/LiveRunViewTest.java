@@ -108,7 +108,8 @@ class LiveRunViewTest {
         BAR
 
         important: no fusion yet
-        memory 1.2 GiB"""
+        memory 1.2 GiB\
+        """
             .replace("BAR", bar(0, "   0%     0 of 1250 updates")),
         seen());
     view.fused(536, new MaskCounts(40, 120, 90, 750));
@@ -123,7 +124,8 @@ class LiveRunViewTest {
         BAR
         10.1 updates/s   8,310 tokens/s   1 min 10 s left   loss 0.4321
         important: new 12%, old 9%, shared 4%, redundant 75%
-        memory 1.2 GiB   checkpoint 3.0 s ago"""
+        memory 1.2 GiB   checkpoint 3.0 s ago\
+        """
             .replace("BAR", bar(21, "  42%   537 of 1250 updates")),
         seen());
     view.notice("a lasting line");
@@ -137,7 +139,8 @@ class LiveRunViewTest {
         task 2 of 4 is learned; examining dbpedia
         BAR
 
-        memory 1.2 GiB   checkpoint 50.0 s ago"""
+        memory 1.2 GiB   checkpoint 50.0 s ago\
+        """
             .replace("BAR", bar(0, "   0%   0 of 40 samples")),
         seen());
     now += 2 * SECOND;

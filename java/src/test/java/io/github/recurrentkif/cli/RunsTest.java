@@ -72,8 +72,7 @@ class RunsTest {
         Path run = all.resolve(method + "-" + seed);
         assertEquals(
             0,
-            runs.inThisProcess(
-                with(runs.train(method, run, SHORT), "--set=seed=" + seed)),
+            runs.inThisProcess(with(runs.train(method, run, SHORT), "--set=seed=" + seed)),
             runs.said());
       }
     }
@@ -154,6 +153,6 @@ class RunsTest {
     assertEquals("59 s ago", RunsCommand.age(Duration.ofSeconds(59)));
     assertEquals("59 min ago", RunsCommand.age(Duration.ofSeconds(3599)));
     assertEquals("47 h ago", RunsCommand.age(Duration.ofHours(47)));
-    assertEquals("2 days ago", RunsCommand.age(Duration.ofHours(48)));
+    assertEquals("2 days ago", RunsCommand.age(Duration.ofDays(2)));
   }
 }

@@ -182,7 +182,8 @@ class SurvivalTest {
 
   @Test
   @DisabledOnOs(OS.WINDOWS)
-  void a_folder_that_cannot_be_written_any_more_is_named_and_goes_on_when_it_can() throws Exception {
+  void a_folder_that_cannot_be_written_any_more_is_named_and_goes_on_when_it_can()
+      throws Exception {
     Path whole = whole();
     killedRun();
     if (!succeeds("mount", "--bind", run.toString(), run.toString())) {
@@ -234,14 +235,12 @@ class SurvivalTest {
 
   @Test
   void any_number_of_threads_gives_the_same_bits() throws Exception {
-    assertEquals(
-        0, runs.inThisProcess(runs.train("recurrent-kif", run, "epochs=1")), runs.said());
+    assertEquals(0, runs.inThisProcess(runs.train("recurrent-kif", run, "epochs=1")), runs.said());
     for (int threads : new int[] {2, 3}) {
       Path other = folder.resolve("threads-" + threads);
       assertEquals(
           0,
-          runs.inThisProcess(
-              runs.train("recurrent-kif", other, "epochs=1", "threads=" + threads)));
+          runs.inThisProcess(runs.train("recurrent-kif", other, "epochs=1", "threads=" + threads)));
       SortedMap<String, byte[]> expected = lasting(run);
       SortedMap<String, byte[]> found = lasting(other);
       assertEquals(expected.keySet(), found.keySet());

@@ -67,8 +67,7 @@ final class TestRuns {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     PrintStream stream = new PrintStream(bytes, true, StandardCharsets.UTF_8);
     int status =
-        Main.run(
-            new Terminal(stream, stream, false, false, 80), arguments.toArray(String[]::new));
+        Main.run(new Terminal(stream, stream, false, false, 80), arguments.toArray(String[]::new));
     said = bytes.toString(StandardCharsets.UTF_8);
     return status;
   }

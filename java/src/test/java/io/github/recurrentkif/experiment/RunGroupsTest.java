@@ -35,11 +35,7 @@ class RunGroupsTest {
         RunSummary.State.FINISHED,
         Optional.of(
             new RunConfiguration(
-                Path.of("m"),
-                Path.of("d"),
-                List.of("a"),
-                method,
-                Settings.defaults().with(texts))),
+                Path.of("m"), Path.of("d"), List.of("a"), method, Settings.defaults().with(texts))),
         Map.of("data/a/train", "0"),
         new AccuracyMatrix(List.of(List.of(accuracy))),
         0,
