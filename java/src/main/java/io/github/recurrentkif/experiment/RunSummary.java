@@ -134,7 +134,8 @@ public record RunSummary(
       return new ObjectMapper().readTree(file.toFile());
     } catch (JacksonException e) {
       String why = String.valueOf(e.getOriginalMessage()).lines().findFirst().orElse("");
-      throw new InputException(file + ": cannot be read: " + why.split(" \\(start marker", 2)[0], e);
+      throw new InputException(
+          file + ": cannot be read: " + why.split(" \\(start marker", 2)[0], e);
     }
   }
 

@@ -145,7 +145,7 @@ class SurvivalTest {
     Path small = Files.createDirectory(folder.resolve("small"));
     long size = 0;
     for (byte[] bytes : lasting(whole).values()) {
-      size += (bytes.length + 4095) / 4096 * 4096;
+      size += (bytes.length + 4095L) / 4096 * 4096;
     }
     String options = "size=" + size / 2;
     if (!succeeds("mount", "-t", "tmpfs", "-o", options, "tmpfs", small.toString())) {

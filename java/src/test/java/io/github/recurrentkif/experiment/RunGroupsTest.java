@@ -129,7 +129,8 @@ class RunGroupsTest {
             "");
     InputException refused =
         assertThrows(InputException.class, () -> RunGroups.of(List.of(one, other), false));
-    assertTrue(refused.getMessage().contains("other data"), refused.getMessage());
+    String message = String.valueOf(refused.getMessage());
+    assertTrue(message.contains("other data"), message);
     assertEquals(2, RunGroups.of(List.of(one, other), true).streams());
   }
 }

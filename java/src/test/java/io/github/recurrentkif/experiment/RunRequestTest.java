@@ -29,7 +29,7 @@ class RunRequestTest {
   }
 
   private String refused(String yaml) {
-    return assertThrows(InputException.class, () -> read(yaml)).getMessage();
+    return String.valueOf(assertThrows(InputException.class, () -> read(yaml)).getMessage());
   }
 
   private static Settings settings(RunRequest request) {
@@ -107,7 +107,8 @@ class RunRequestTest {
   void what_a_run_cannot_do_without_is_asked_for() {
     InputException e =
         assertThrows(InputException.class, () -> RunRequest.nothing().configuration());
-    assertTrue(e.getMessage().contains("--model") && e.getMessage().contains("--config"));
+    String message = String.valueOf(e.getMessage());
+    assertTrue(message.contains("--model") && message.contains("--config"), message);
   }
 
   @Test
