@@ -21,6 +21,8 @@ final class LiveRunView implements RunView {
   private final LiveBlock block;
   private final int width;
   private final int tasks;
+  private final List<String> opening;
+  private boolean begun;
   private final LongSupplier nanoseconds;
   private final LongSupplier memory;
 
@@ -30,7 +32,7 @@ final class LiveRunView implements RunView {
   private long total;
   private long done;
   private long doneBefore;
-  private long begun;
+  private long start;
   private long tokens;
   private long tokensBefore;
   private String loss = "";
@@ -40,11 +42,12 @@ final class LiveRunView implements RunView {
   private long lastShown;
   private boolean working;
 
-  LiveRunView(Terminal terminal, int tasks) {
+  LiveRunView(Terminal terminal, int tasks, List<String> opening) {
     this(
         new LiveBlock(terminal.err(), terminal.width()),
         terminal.width(),
         tasks,
+        opening,
         System::nanoTime,
         () -> ResidentMemory.bytes(Path.of("/proc/self/statm")));
   }
@@ -54,10 +57,16 @@ final class LiveRunView implements RunView {
    * @param memory in bytes
    */
   LiveRunView(
-      LiveBlock block, int width, int tasks, LongSupplier nanoseconds, LongSupplier memory) {
+      LiveBlock block,
+      int width,
+      int tasks,
+      List<String> opening,
+      LongSupplier nanoseconds,
+      LongSupplier memory) {
     this.block = block;
     this.width = Math.min(width - 1, WIDEST);
     this.tasks = tasks;
+    this.opening = opening;
     this.nanoseconds = nanoseconds;
     this.memory = memory;
   }
@@ -73,13 +82,17 @@ final class LiveRunView implements RunView {
     this.total = total;
     this.done = before;
     this.doneBefore = before;
-    this.begun = nanoseconds.getAsLong();
+    this.start = nanoseconds.getAsLong();
     this.working = true;
     show();
   }
 
   @Override
   public synchronized void taskBegins(int task, String name, long completed, long updates) {
+    if (!begun) {
+      begun = true;
+      opening.forEach(this::notice);
+    }
     String number = "task " + (task + 1) + " of " + tasks + ": " + name;
     String resumed = completed == 0 ? "" : ", resumed after update " + completed;
     begin(number + resumed, number, "updates", completed, updates);
@@ -132,6 +145,11 @@ final class LiveRunView implements RunView {
   }
 
   @Override
+  public boolean begun() {
+    return begun;
+  }
+
+  @Override
   public synchronized void notice(String text) {
     if (working) {
       block.above(text, lines());
@@ -174,7 +192,7 @@ final class LiveRunView implements RunView {
   }
 
   private Duration elapsed() {
-    return Duration.ofNanos(nanoseconds.getAsLong() - begun);
+    return Duration.ofNanos(nanoseconds.getAsLong() - start);
   }
 
   /** The block as it stands now. */

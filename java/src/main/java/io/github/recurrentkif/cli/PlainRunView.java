@@ -2,6 +2,7 @@ package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.training.Outcome;
+import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -10,11 +11,14 @@ final class PlainRunView implements RunView {
 
   private final Terminal terminal;
   private final int tasks;
+  private final List<String> opening;
+  private boolean begun;
   private @Nullable Progress line;
   private long resumedFrom;
   private String masks = "";
 
-  PlainRunView(Terminal terminal, int tasks) {
+  PlainRunView(Terminal terminal, int tasks, List<String> opening) {
+    this.opening = opening;
     this.terminal = terminal;
     this.tasks = tasks;
   }
@@ -27,6 +31,10 @@ final class PlainRunView implements RunView {
 
   @Override
   public synchronized void taskBegins(int task, String name, long completed, long updates) {
+    if (!begun) {
+      begun = true;
+      opening.forEach(this::notice);
+    }
     masks = "";
     resumedFrom = completed;
     String resumed = completed == 0 ? "" : " from update " + completed;
@@ -66,6 +74,11 @@ final class PlainRunView implements RunView {
       line.at(line.total(), String.format(Locale.ROOT, "accuracy %.1f%%", 100 * accuracy));
     }
     close();
+  }
+
+  @Override
+  public boolean begun() {
+    return begun;
   }
 
   @Override

@@ -2,6 +2,7 @@ package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.experiment.RunListener;
 import io.github.recurrentkif.kernels.MaskCounts;
+import java.util.List;
 import java.util.Locale;
 
 /**
@@ -9,10 +10,20 @@ import java.util.Locale;
  */
 interface RunView extends RunListener, AutoCloseable {
 
-  /** A block that is rewritten in place where a person watches, plain lines elsewhere. */
-  static RunView of(Terminal terminal, int tasks) {
-    return terminal.live() ? new LiveRunView(terminal, tasks) : new PlainRunView(terminal, tasks);
+  /**
+   * A block that is rewritten in place where a person watches, plain lines elsewhere.
+   *
+   * @param opening lines to show when the first task begins
+   */
+  static RunView of(Terminal terminal, int tasks, String... opening) {
+    List<String> lines = List.of(opening);
+    return terminal.live()
+        ? new LiveRunView(terminal, tasks, lines)
+        : new PlainRunView(terminal, tasks, lines);
   }
+
+  /** Whether a task has begun: until then there was nothing to go on from. */
+  boolean begun();
 
   /** Shares of the parameters that the last fusion found important to something. */
   static String masks(MaskCounts counts) {

@@ -158,21 +158,37 @@ final class TrainCommand implements Callable<Integer> {
     }
     String resume = ShellCommand.kif("resume", output);
     RunResult result;
-    try (RunView view = RunView.of(terminal, configuration.tasks().size())) {
+    try (RunView view =
+        RunView.of(
+            terminal,
+            configuration.tasks().size(),
+            "run folder: " + output,
+            "whatever stops it, this goes on: " + resume)) {
       interruption.workBegins(view::notice);
-      view.notice("run folder: " + output);
-      view.notice("whatever stops it, this goes on: " + resume);
-      result = run.run(view, interruption);
+      result = stoppable(run, view, interruption, resume);
     } catch (CancellationException e) {
       terminal.err().println("kif: stopped; go on with: " + resume);
       return ExitCode.INTERRUPTED;
-    } catch (RuntimeException | Error e) {
-      throw new StoppedRun(e, resume);
     }
     terminal.out().println();
     terminal.out().print(ResultTable.of(result));
     terminal.out().println("\nrun folder: " + output);
     return ExitCode.OK;
+  }
+
+  private static RunResult stoppable(
+      ContinualRun run, RunView view, Interruption interruption, String resume) {
+    try {
+      return run.run(view, interruption);
+    } catch (CancellationException e) {
+      throw e;
+    } catch (RuntimeException | Error e) {
+      // Where no task began, the way on is not known.
+      if (view.begun()) {
+        throw new StoppedRun(e, resume);
+      }
+      throw e;
+    }
   }
 
   /** {@code kif resume}: goes on with a run. */

@@ -214,27 +214,40 @@ public record RunRequest(
   /**
    * The run that is asked for.
    *
-   * @throws InputException if something that a run cannot do without was not said
+   * @throws InputException if something that a run cannot do without was not said; names all of it
    */
   public RunConfiguration configuration() {
+    requireSaid();
     return new RunConfiguration(
-        required("model", model),
-        required("data", data),
-        required("tasks", tasks),
+        model.orElseThrow(),
+        data.orElseThrow(),
+        tasks.orElseThrow(),
         MethodName.parse(method.orElse(DEFAULT_METHOD)),
         Settings.defaults().with(settings));
   }
 
-  /** Where the run is to be written. */
+  /**
+   * Where the run is to be written.
+   *
+   * @throws InputException as {@link #configuration}
+   */
   public Path requiredOutput() {
-    return required("output", output);
+    requireSaid();
+    return output.orElseThrow();
   }
 
-  private static <T> T required(String key, Optional<T> value) {
-    return value.orElseThrow(
-        () ->
-            new InputException(
-                "a run needs --%s, or '%s:' in a file given by --config".formatted(key, key)));
+  private void requireSaid() {
+    Map<String, Optional<?>> needed = new LinkedHashMap<>();
+    needed.put("model", model);
+    needed.put("data", data);
+    needed.put("tasks", tasks);
+    needed.put("output", output);
+    needed.values().removeIf(Optional::isPresent);
+    if (!needed.isEmpty()) {
+      throw new InputException(
+          "a run also needs --%s; on the command line, or in a file given by --config; see kif train --help"
+              .formatted(String.join(", --", needed.keySet())));
+    }
   }
 
   /**

@@ -80,7 +80,8 @@ class LiveRunViewTest {
 
   private LiveRunView view() {
     PrintStream out = new PrintStream(bytes, true, StandardCharsets.UTF_8);
-    return new LiveRunView(new LiveBlock(out, 80), 80, 4, () -> now, () -> 1_288_490_189L);
+    return new LiveRunView(
+        new LiveBlock(out, 80), 80, 4, List.of(), () -> now, () -> 1_288_490_189L);
   }
 
   private String seen() {

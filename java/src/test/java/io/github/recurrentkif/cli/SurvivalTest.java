@@ -18,13 +18,12 @@ import java.util.List;
 import java.util.SortedMap;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** What befalls a run besides being killed: each has its message, and nothing is lost. */
 class SurvivalTest {
@@ -32,24 +31,33 @@ class SurvivalTest {
   /** Short, and with a checkpoint and events enough for a limit to lie between them. */
   private static final String SHORT = "epochs=3";
 
+  @TempDir private static Path shared;
+  private static Path whole;
+
   @TempDir private Path folder;
   private TestRuns runs;
   private Path run;
 
+  /** Once: what every interrupted run must come to. */
+  @BeforeAll
+  static void runToTheEnd() {
+    whole = shared.resolve("whole");
+    TestRuns runs = new TestRuns(shared);
+    assertEquals(0, runs.inThisProcess(train(runs, whole)), runs.said());
+  }
+
   @BeforeEach
-  void writeModelAndTasks() {
-    runs = new TestRuns(folder);
+  void useTheSameModelAndTasks() {
+    runs = new TestRuns(folder, shared);
     run = folder.resolve("run");
   }
 
-  private List<String> train(Path output) {
+  private static List<String> train(TestRuns runs, Path output) {
     return runs.train("recurrent-kif", output, SHORT);
   }
 
-  private Path whole() {
-    Path whole = folder.resolve("whole");
-    assertEquals(0, runs.inThisProcess(train(whole)), runs.said());
-    return whole;
+  private List<String> train(Path output) {
+    return train(runs, output);
   }
 
   private static void skip(String reason) {
@@ -70,38 +78,41 @@ class SurvivalTest {
     assertTrue(Files.notExists(run.resolve("result.json")), "it was too fast to be killed");
   }
 
-  @ParameterizedTest
-  @ValueSource(strings = {"cut", "empty", "bit"})
-  void where_the_newest_checkpoint_is_damaged_the_one_before_it_goes_on_to_the_same_files(
-      String damage) throws Exception {
-    Path whole = whole();
+  @Test
+  void where_the_newest_checkpoint_is_damaged_the_one_before_it_goes_on_to_the_same_files()
+      throws Exception {
     killedRun();
-    Path newest = run.resolve("checkpoint.safetensors");
-    try (RandomAccessFile file = new RandomAccessFile(newest.toFile(), "rw")) {
-      switch (damage) {
-        case "cut" -> file.setLength(file.length() - 100);
-        case "empty" -> file.setLength(0);
-        default -> {
-          file.seek(file.length() - 900);
-          int old = file.read();
-          file.seek(file.length() - 900);
-          file.write(old ^ 4);
+    for (String damage : List.of("cut", "empty", "bit", "gone")) {
+      Path damaged = folder.resolve(damage);
+      copy(run, damaged);
+      Path newest = damaged.resolve("checkpoint.safetensors");
+      try (RandomAccessFile file = new RandomAccessFile(newest.toFile(), "rw")) {
+        switch (damage) {
+          case "cut" -> file.setLength(file.length() - 100);
+          case "empty" -> file.setLength(0);
+          case "bit" -> {
+            file.seek(file.length() - 900);
+            int old = file.read();
+            file.seek(file.length() - 900);
+            file.write(old ^ 4);
+          }
+          // As between the two renames that make a checkpoint the newest.
+          default -> Files.delete(newest);
         }
       }
+      assertEquals(0, runs.inThisProcess(resume(damaged)), runs.said());
+      boolean said = runs.said().contains(newest + " is damaged");
+      assertEquals(!damage.equals("gone"), said, runs.said());
+      assertSameFiles(whole, damaged);
     }
-    assertEquals(0, runs.inThisProcess(resume(run)), runs.said());
-    assertTrue(runs.said().contains(newest + " is damaged"), runs.said());
-    assertTrue(runs.said().contains("the checkpoint before it"), runs.said());
-    assertSameFiles(whole, run);
   }
 
-  @Test
-  void a_run_that_died_between_two_renames_goes_on_from_the_checkpoint_before() throws Exception {
-    Path whole = whole();
-    killedRun();
-    Files.delete(run.resolve("checkpoint.safetensors"));
-    assertEquals(0, runs.inThisProcess(resume(run)), runs.said());
-    assertSameFiles(whole, run);
+  private static void copy(Path from, Path to) throws IOException {
+    for (var file : lasting(from).entrySet()) {
+      Path target = to.resolve(file.getKey());
+      Files.createDirectories(target.getParent());
+      Files.write(target, file.getValue());
+    }
   }
 
   @Test
@@ -122,7 +133,6 @@ class SurvivalTest {
   @Test
   @DisabledOnOs(OS.WINDOWS) // It has no such limits.
   void a_full_disk_ends_the_run_with_the_command_that_goes_on() throws Exception {
-    Path whole = whole();
     // Half a checkpoint: sh counts in blocks of 512 bytes, bash of 1024.
     long blocks = Files.size(whole.resolve("checkpoint.safetensors")) / 2048;
     List<String> command =
@@ -141,7 +151,6 @@ class SurvivalTest {
   @Test
   @DisabledOnOs(OS.WINDOWS)
   void a_small_file_system_that_is_full_loses_nothing() throws Exception {
-    Path whole = whole();
     Path small = Files.createDirectory(folder.resolve("small"));
     long size = 0;
     for (byte[] bytes : lasting(whole).values()) {
@@ -184,7 +193,6 @@ class SurvivalTest {
   @DisabledOnOs(OS.WINDOWS)
   void a_folder_that_cannot_be_written_any_more_is_named_and_goes_on_when_it_can()
       throws Exception {
-    Path whole = whole();
     killedRun();
     if (!succeeds("mount", "--bind", run.toString(), run.toString())) {
       skip("only root may make a folder read-only for root");
@@ -204,7 +212,6 @@ class SurvivalTest {
   @Test
   void of_two_processes_on_one_folder_the_second_is_refused_and_the_first_goes_on()
       throws Exception {
-    Path whole = whole();
     Process first = runs.inAnother(train(run));
     awaitWork(first, run, 0);
     assertEquals(2, runs.inThisProcess(resume(run)), runs.said());

@@ -24,9 +24,16 @@ final class TestRuns {
   private String said = "";
 
   TestRuns(Path folder) {
+    this(folder, folder);
+    SmallModel.writeModel(model);
+    SmallModel.writeTasks(data);
+  }
+
+  /** With model and tasks that others wrote. */
+  TestRuns(Path folder, Path shared) {
     this.folder = folder;
-    this.model = SmallModel.writeModel(folder.resolve("model"));
-    this.data = SmallModel.writeTasks(folder.resolve("data"));
+    this.model = shared.resolve("model");
+    this.data = shared.resolve("data");
   }
 
   List<String> train(String method, Path run, String... settings) {
@@ -39,7 +46,7 @@ final class TestRuns {
                 "--tasks=" + String.join(",", SmallModel.TASKS),
                 "--method=" + method,
                 "--output=" + run,
-                "--set=epochs=8",
+                "--set=epochs=5",
                 "--set=accumulation=2",
                 "--set=cycle-length=3",
                 "--set=outer-steps=2",

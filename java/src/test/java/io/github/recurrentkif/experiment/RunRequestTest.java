@@ -68,7 +68,8 @@ class RunRequestTest {
 
   @Test
   void a_stronger_request_wins_key_by_key() throws IOException {
-    RunRequest file = read("model: a\ndata: d\ntasks: x, y\nsettings: {epochs: 3, seed: 5}\n");
+    RunRequest file =
+        read("model: a\ndata: d\ntasks: x, y\noutput: o\nsettings: {epochs: 3, seed: 5}\n");
     RunRequest both =
         file.with(read("model: b\nsettings: {epochs: 4}\n")).with(RunRequest.nothing());
     assertEquals(Path.of("b"), both.configuration().model());
@@ -151,7 +152,7 @@ class RunRequestTest {
     Path file = folder.resolve("configuration.json");
     RunFolder.writeAtomically(
         file, new tools.jackson.databind.ObjectMapper().writeValueAsBytes(run.toJson()));
-    RunConfiguration repeated = RunRequest.read(file).configuration();
+    RunConfiguration repeated = RunRequest.read(file).with(read("output: again\n")).configuration();
     assertEquals(run.toJson().get("settings"), repeated.toJson().get("settings"));
     assertEquals(run.tasks(), repeated.tasks());
     assertEquals(run.method(), repeated.method());
