@@ -140,13 +140,8 @@ public final class ContinualRun implements AutoCloseable {
   }
 
   private OptimizerSettings optimizer() {
-    OptimizerSettings reference = OptimizerSettings.reference();
-    return new OptimizerSettings(
-        reference.beta1(),
-        reference.beta2(),
-        reference.epsilon(),
-        settings.get(Settings.WEIGHT_DECAY),
-        settings.get(Settings.MAXIMUM_GRADIENT_NORM).floatValue());
+    return OptimizerSettings.reference(
+        settings.get(Settings.WEIGHT_DECAY), settings.get(Settings.MAXIMUM_GRADIENT_NORM));
   }
 
   @Override
@@ -193,7 +188,8 @@ public final class ContinualRun implements AutoCloseable {
 
     RunResult run() {
       Checkpoint state =
-          Checkpoint.read(folder.checkpoint(), learner, method).orElse(Checkpoint.START);
+          Checkpoint.read(folder.checkpoints(), learner, method, listener::notice)
+              .orElse(Checkpoint.START);
       if (state.equals(Checkpoint.START)) {
         LoraInitialization.initialize(text.weights(), key.at(INITIAL_WEIGHTS));
       }
@@ -233,7 +229,8 @@ public final class ContinualRun implements AutoCloseable {
               listener,
               stop,
               checkpoint,
-              settings.get(Settings.CHECKPOINT_SECONDS));
+              new CheckpointClock(settings.get(Settings.CHECKPOINT_SECONDS)),
+              plans::tokens);
       long done = method.learn(plan, completed, learner, recorder);
       checkpoint.accept(done);
       if (done < plan.updates()) {
@@ -242,7 +239,7 @@ public final class ContinualRun implements AutoCloseable {
     }
 
     private void save(Checkpoint checkpoint) {
-      checkpoint.write(folder.checkpoint(), learner, method);
+      checkpoint.write(folder.checkpoints(), learner, method);
       listener.saved();
     }
 

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.SequencedSet;
 import java.util.function.Function;
+import java.util.regex.Pattern;
 
 /**
  * One setting of a run: its name, what it may be, and what it is when nothing is said.
@@ -24,6 +25,8 @@ public record Setting<T>(
 
   /** More of anything that is counted is a slip of the keyboard, and products of two still fit. */
   private static final int LARGEST_COUNT = 1_000_000;
+
+  private static final Pattern DECIMAL = Pattern.compile("[-+]?[0-9.]+([eE][-+]?[0-9]+)?");
 
   /**
    * @throws InputException if the text is not what this setting expects
@@ -135,7 +138,11 @@ public record Setting<T>(
         });
   }
 
+  /** Java would take 30d for a number, and somebody may mean 30 days by it. */
   private static double number(String text) {
+    if (!DECIMAL.matcher(text).matches()) {
+      throw new NumberFormatException(text);
+    }
     return Double.parseDouble(text);
   }
 
