@@ -371,12 +371,21 @@ static OrtStatus *compute(void *kernel, OrtKernelContext *context) {
   return node->op->compute(node, &call);
 }
 
-static entry entries[KIF_MAX_OPERATORS];
-static size_t entry_count;
+/* The operators of one tier, as a domain of ONNX Runtime. */
+typedef struct {
+  char name[40];
+  entry entries[KIF_MAX_OPERATORS];
+  size_t count;
+  OrtCustomOpDomain *domain;
+} operator_set;
 
-static void describe(void) {
-  for (const kif_operator *const *op = tier()->operators; *op != NULL; op++) {
-    entries[entry_count++] = (entry){
+/* The best tier as "recurrentkif", and all that run here as "recurrentkif.TIER", for tests. */
+static operator_set sets[TIERS + 1];
+
+static void describe(operator_set *set, const char *name, const kif_tier *of_tier) {
+  snprintf(set->name, sizeof set->name, "recurrentkif%s%s", *name == 0 ? "" : ".", name);
+  for (const kif_operator *const *op = of_tier->operators; *op != NULL; op++) {
+    set->entries[set->count++] = (entry){
         .description = {.version = ORT_ABI_VERSION,
                         .name = get_name,
                         .execution_provider = get_execution_provider,
@@ -394,28 +403,36 @@ static void describe(void) {
   }
 }
 
-/*
- * Called when a session opens. There is one domain, which lives as long as the process: sessions
- * refer to it.
- */
+static OrtStatus *add_domain(const OrtApi *api, operator_set *set) {
+  TRY(ort_create_domain(api, set->name, &set->domain));
+  for (size_t i = 0; i < set->count; i++) {
+    TRY(ort_add_operator(api, set->domain, &set->entries[i].description));
+  }
+  return NULL;
+}
+
+/* Called when a session opens. The domains live as long as the process: sessions refer to them. */
 EXPORTED OrtStatus *RegisterCustomOps(OrtSessionOptions *options, const OrtApiBase *base) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-  static OrtCustomOpDomain *domain;
-  pthread_once(&once, describe);
+  static size_t set_count;
   const OrtApi *api = base->get_api(ORT_ABI_VERSION);
   if (api == NULL) {
     return NULL; /* ONNX Runtime has said so */
   }
   OrtStatus *status = NULL;
   pthread_mutex_lock(&lock);
-  if (domain == NULL) {
-    status = ort_create_domain(api, "recurrentkif", &domain);
-    for (size_t i = 0; status == NULL && i < entry_count; i++) {
-      status = ort_add_operator(api, domain, &entries[i].description);
+  if (set_count == 0) {
+    describe(&sets[set_count++], "", tier());
+    for (int i = 0; i < TIERS && processor_has(tiers[i]->name); i++) {
+      describe(&sets[set_count++], tiers[i]->name, tiers[i]);
+    }
+    for (size_t i = 0; status == NULL && i < set_count; i++) {
+      status = add_domain(api, &sets[i]);
     }
   }
   pthread_mutex_unlock(&lock);
-  TRY(status);
-  return ort_add_domain(api, options, domain);
+  for (size_t i = 0; status == NULL && i < set_count; i++) {
+    status = ort_add_domain(api, options, sets[i].domain);
+  }
+  return status;
 }

@@ -33,6 +33,9 @@ public final class OperatorLibrary {
   /** The environment variable that says whether they may be used: auto, native or stock. */
   public static final String VARIABLE = "KIF_OPERATORS";
 
+  /** The domain of the operators. */
+  public static final String DOMAIN = "recurrentkif";
+
   /** Columns that lie beside each other in a packed weight. */
   public static final int PANEL = 16;
 
