@@ -13,8 +13,8 @@
  *   ds   = scale * p * (dp - go_i . o_i)
  *   dq_i = sum_j ds k_j         dk_j = sum_i ds q_i
  *
- * The gradient takes p = exp(s - lse), or with plain = 1 the formula above as the softmax operator
- * computes it. i and j count from the sequence's beginning; causal queries are the last ones where
+ * Forward, o is divided by the sum in the end; the gradient takes p = exp(s - lse). With plain = 1
+ * both compute p first, as the softmax operator does: exp(s - max s), divided by their sum. i and j count from the sequence's beginning; causal queries are the last ones where
  * there are more keys, as with a key-value cache. A query without keys gives zero.
  *
  * q, o [query rows, H * W], k, v [key rows, G * W], lse [H, query rows]. A few rows of s at a time
@@ -146,8 +146,11 @@ static void scores(const operands *r, const part *p, int64_t i, int64_t keys, fl
   }
 }
 
-/* Makes probabilities of scores; returns the logarithm of the sum of their exponentials. */
-static float softmax(float *s, int64_t stride) {
+/*
+ * Makes exp(s - largest) of scores, which are probabilities times *sum, and returns the largest; all
+ * zero, with sum 1, where there are no keys.
+ */
+static float exponentials(float *s, int64_t stride, float *sum) {
   vec most = splat(-INFINITY);
   for (int64_t j = 0; j < stride; j += LANES) {
     most = larger(load(s + j), most);
@@ -155,6 +158,7 @@ static float softmax(float *s, int64_t stride) {
   const float largest = largest_of(most);
   if (largest == -INFINITY) { /* no keys */
     memset(s, 0, sizeof(float) * (size_t)stride);
+    *sum = 1;
     return -INFINITY;
   }
   vec total = splat(0);
@@ -163,11 +167,14 @@ static float softmax(float *s, int64_t stride) {
     total += e;
     store(s + j, e);
   }
-  const float sum = sum_of(total);
-  for (int64_t j = 0; j < stride; j += LANES) {
-    store(s + j, load(s + j) / splat(sum));
+  *sum = sum_of(total);
+  return largest;
+}
+
+static void divide(float *v, int64_t count, float divisor) {
+  for (int64_t j = 0; j < count; j++) {
+    v[j] /= divisor;
   }
-  return largest + logf(sum);
 }
 
 static part part_of(const operands *r, int64_t sequence) {
@@ -213,6 +220,7 @@ static void forward(void *data, size_t number) {
   pack_columns(r->k + key_corner, k_row, width, p.keys, packed_keys);
   pack_rows(r->v + key_corner, k_row, p.keys, width, packed_values);
   const panels keys = {packed_keys, width}, values = {packed_values, p.keys};
+  float sums[BLOCK_ROWS];
   for (p.head = group * sharing; p.head < (group + 1) * sharing; p.head++) {
     const int64_t corner = first * q_row + p.head * width;
     for (int64_t begin = 0; begin < p.queries; begin += most) {
@@ -223,9 +231,13 @@ static void forward(void *data, size_t number) {
         float *row = s + (i - begin) * p.stride;
         const int64_t mine = visible(r, &p, i);
         scores(r, &p, i, mine, row);
-        const float lse = softmax(row, p.stride);
+        float *sum = sums + (i - begin);
+        const float largest = exponentials(row, p.stride, sum);
         if (r->lse != NULL) {
-          r->lse[p.head * r->query_rows + first + i] = lse;
+          r->lse[p.head * r->query_rows + first + i] = largest + logf(*sum);
+        }
+        if (a->plain) {
+          divide(row, p.stride, *sum);
         }
         if (r->keys != NULL) {
           mask_scores(r, &p, i, mine, mask);
@@ -234,7 +246,11 @@ static void forward(void *data, size_t number) {
           }
         }
       }
-      multiply(rows, width, seen, s, p.stride, values, r->o + corner + begin * q_row, q_row, 0);
+      float *o = r->o + corner + begin * q_row;
+      multiply(rows, width, seen, s, p.stride, values, o, q_row, 0);
+      for (int64_t i = 0; i < rows && !a->plain; i++) {
+        divide(o + i * q_row, width, sums[i]);
+      }
     }
   }
   free(scratch);
@@ -247,7 +263,9 @@ static void differentiate(const operands *r, const part *p, int64_t i, int64_t k
   const attention *a = r->a;
   scores(r, p, i, keys, s);
   if (a->plain) {
-    softmax(s, p->stride);
+    float sum;
+    exponentials(s, p->stride, &sum);
+    divide(s, p->stride, sum);
   } else {
     const vec lse = splat(r->saved_lse[p->head * r->query_rows + first + i]);
     for (int64_t j = 0; j < keys; j += LANES) {
@@ -256,10 +274,7 @@ static void differentiate(const operands *r, const part *p, int64_t i, int64_t k
   }
   const int64_t corner = (first + i) * a->heads * a->width + p->head * a->width;
   const float *go = r->go + corner, *o = r->saved_o + corner;
-  float delta = 0;
-  for (int64_t w = 0; w < a->width; w++) {
-    delta += go[w] * o[w];
-  }
+  const float delta = dot(go, o, a->width);
   const float scale = a->scale;
   if (r->keys == NULL) {
     for (int64_t j = 0; j < keys; j++) {

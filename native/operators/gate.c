@@ -28,7 +28,10 @@ static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
   return kif_word(node, info, "activation", activations, &((gate *)node)->activation);
 }
 
-INLINE vec sigmoid(vec x) { return splat(1) / (splat(1) + exponential(-x)); }
+INLINE vec sigmoid(vec x) {
+  const vec most = splat(88); /* of the exponential; the sigmoid of -88 is 6e-39 */
+  return splat(1) / (splat(1) + exponential(choose(-x > most, most, -x)));
+}
 
 /* f(a), and f'(a). */
 INLINE vec activated(const int activation, vec a, vec *derivative) {

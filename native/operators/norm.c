@@ -19,18 +19,18 @@ typedef struct {
 
 static void block(void *data, size_t number) {
   const operands *o = data;
-  const int64_t d = o->columns, whole = d / LANES * LANES, begin = (int64_t)number * BLOCK;
+  const int64_t d = o->columns, begin = (int64_t)number * BLOCK;
   const float *weight = o->weight;
   for (int64_t i = begin; i < kif_min(begin + BLOCK, o->rows); i++) {
     const float *g = o->g + i * d, *x = o->x + i * d;
     vec sums = splat(0);
-    for (int64_t j = 0; j < whole; j += LANES) {
-      sums = load(g + j) * load(weight + j) * load(x + j) + sums;
+    int64_t at = 0;
+    for (; at + LANES <= d; at += LANES) {
+      sums = load(g + at) * load(weight + at) * load(x + at) + sums;
     }
-    if (whole < d) {
-      const int64_t rest = d - whole;
-      sums = load_some(g + whole, rest) * load_some(weight + whole, rest) *
-                 load_some(x + whole, rest) +
+    if (at < d) {
+      const int64_t rest = d - at;
+      sums = load_some(g + at, rest) * load_some(weight + at, rest) * load_some(x + at, rest) +
              sums;
     }
     const float inverse = o->inverse[i];

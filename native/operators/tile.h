@@ -52,13 +52,14 @@ static inline panels panels_from(panels b, int64_t column) {
 static inline void pack_rows(const float *b, int64_t stride, int64_t depth, int64_t columns,
                              float *target) {
   for (int64_t n = 0; n < columns; n += PANEL) {
-    int64_t width = kif_min(PANEL, columns - n);
-    for (int64_t k = 0; k < depth; k++, target += PANEL) {
-      for (int64_t j = 0; j < width; j++) {
-        target[j] = b[k * stride + n + j];
-      }
-      for (int64_t j = width; j < PANEL; j++) {
-        target[j] = 0;
+    const float *row = b + n;
+    const int64_t width = columns - n;
+    for (int64_t k = 0; k < depth; k++, row += stride, target += PANEL) {
+      if (width >= PANEL) {
+        memcpy(target, row, PANEL * sizeof(float));
+      } else {
+        memset(target, 0, PANEL * sizeof(float));
+        memcpy(target, row, sizeof(float) * (size_t)width);
       }
     }
   }
@@ -68,11 +69,19 @@ static inline void pack_rows(const float *b, int64_t stride, int64_t depth, int6
 static inline void pack_columns(const float *b, int64_t stride, int64_t depth, int64_t columns,
                                 float *target) {
   for (int64_t n = 0; n < columns; n += PANEL, target += PANEL * depth) {
-    int64_t width = kif_min(PANEL, columns - n);
-    for (int64_t j = 0; j < PANEL; j++) {
-      const float *column = b + (n + j) * stride;
+    const float *corner = b + n * stride;
+    if (columns - n >= PANEL) {
       for (int64_t k = 0; k < depth; k++) {
-        target[k * PANEL + j] = j < width ? column[k] : 0;
+        for (int64_t j = 0; j < PANEL; j++) {
+          target[k * PANEL + j] = corner[j * stride + k];
+        }
+      }
+      continue;
+    }
+    memset(target, 0, sizeof(float) * (size_t)(PANEL * depth));
+    for (int64_t j = 0; j < columns - n; j++) {
+      for (int64_t k = 0; k < depth; k++) {
+        target[k * PANEL + j] = corner[j * stride + k];
       }
     }
   }

@@ -70,13 +70,26 @@ INLINE void store_some(float *p, vec v, int64_t count) {
   memcpy(p, lanes, sizeof(float) * (size_t)count);
 }
 
+/* The sum of a[i] * b[i]. */
+INLINE float dot(const float *a, const float *b, int64_t count) {
+  vec sums = splat(0);
+  int64_t i = 0;
+  for (; i + LANES <= count; i += LANES) {
+    sums = load(a + i) * load(b + i) + sums;
+  }
+  if (i < count) {
+    sums = load_some(a + i, count - i) * load_some(b + i, count - i) + sums;
+  }
+  return sum_of(sums);
+}
+
 /*
- * exp(x) within 2 units in the last place for x in [-87, 88]; 0 below, no more than exp(88) above.
+ * exp(x) within 2 units in the last place for x in [-87, 88]; 0 below; what is above must not come.
  * x = n ln 2 + r, abs(r) <= ln 2 / 2; exp(r) by the polynomial of Cephes' expf.
  */
 INLINE vec exponential(vec x) {
   const ivec tiny = x < splat(-87.0f);
-  vec limited = choose(x > splat(88.0f), splat(88.0f), choose(tiny, splat(-87.0f), x));
+  const vec limited = choose(tiny, splat(-87.0f), x);
   const vec shift = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
   vec n = (limited * splat(1.44269504f) + shift) - shift;
   vec r = limited - n * splat(0.693359375f);
