@@ -23,15 +23,23 @@ static inline int64_t bf16_panels_size(int64_t depth, int64_t columns) {
   return panels_size(kif_parts(depth, 2), columns);
 }
 
-/* The bits of x rounded to bf16; NaN stays NaN. */
-INLINE uint32_t bf16_bits(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-  return (bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 0x40 : rounded;
+/* The bits of a float32 with its upper half rounded to bf16; NaN stays NaN. */
+INLINE uint32_t rounded_to_bf16(uint32_t bits) {
+  const uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1);
+  return (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : rounded;
 }
 
-INLINE uint32_t bf16_pair(float even, float odd) { return bf16_bits(even) | bf16_bits(odd) << 16; }
+/* Makes words of count pairs. */
+INLINE void to_pairs(const float *restrict source, int64_t count, int32_t *restrict words) {
+  uint32_t bits[2 * PAIR_BLOCK];
+  memcpy(bits, source, sizeof(float) * (size_t)(2 * count));
+  for (int64_t j = 0; j < 2 * count; j++) {
+    bits[j] = rounded_to_bf16(bits[j]);
+  }
+  for (int64_t j = 0; j < count; j++) {
+    words[j] = (int32_t)(bits[2 * j] >> 16 | (bits[2 * j + 1] & 0xffff0000));
+  }
+}
 
 /* c + a * b over both halves of their words. */
 INLINE vec dot_pairs(vec c, ivec a, ivec b) {
@@ -109,14 +117,12 @@ static __attribute__((noinline, unused)) void multiply_bf16(int64_t rows, int64_
   for (int64_t k = 0; k < pairs || k == 0; k += PAIR_BLOCK) {
     int64_t part = kif_min(PAIR_BLOCK, pairs - k);
     for (int64_t i = 0; i < rows; i++) {
-      const float *restrict source = a + i * a_row + 2 * k;
-      int32_t *restrict target = words + i * PAIR_BLOCK;
-      int64_t whole = kif_min(part, depth / 2 - k);
-      for (int64_t j = 0; j < whole; j++) {
-        target[j] = (int32_t)bf16_pair(source[2 * j], source[2 * j + 1]);
-      }
-      if (whole < part) {
-        target[whole] = (int32_t)bf16_pair(source[2 * whole], 0);
+      const float *source = a + i * a_row + 2 * k;
+      const int64_t whole = kif_min(part, depth / 2 - k);
+      to_pairs(source, whole, words + i * PAIR_BLOCK);
+      if (whole < part) { /* the last one of an odd depth */
+        const float pair[2] = {source[2 * whole], 0};
+        to_pairs(pair, 1, words + i * PAIR_BLOCK + whole);
       }
     }
     for (int64_t n = 0; n < columns;) {

@@ -17,11 +17,14 @@ void kif_pack(const float *weight, int64_t rows, int64_t columns, int transposed
   for (int64_t n = 0; n < width; n += PANEL) {
     for (int64_t k = 0; k < depth; k += 2, panels += PANEL) {
       for (int64_t j = 0; j < PANEL; j++) {
-        const float *pair = weight + (n + j) * across + k * along;
-        uint32_t word = 0;
+        float pair[2] = {0};
         if (n + j < width) {
-          word = bf16_pair(pair[0], k + 1 < depth ? pair[along] : 0);
+          const float *first = weight + (n + j) * across + k * along;
+          pair[0] = first[0];
+          pair[1] = k + 1 < depth ? first[along] : 0;
         }
+        int32_t word;
+        to_pairs(pair, 1, &word);
         memcpy(panels + j, &word, sizeof word);
       }
     }
