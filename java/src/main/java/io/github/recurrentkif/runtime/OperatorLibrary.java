@@ -144,8 +144,7 @@ public final class OperatorLibrary {
         content = Fingerprint.of(in);
       }
       Path place = Path.of("native", "%08x-%d".formatted(content.crc32(), content.size()), name);
-      OperatorLibrary library =
-          new OperatorLibrary(cache.provide(place, content, url::openStream));
+      OperatorLibrary library = new OperatorLibrary(cache.provide(place, content, url::openStream));
       return new Search(
           Optional.of(library), "operators for " + library.tier + ", from " + library.path);
     } catch (IOException | UncheckedIOException e) {
@@ -206,8 +205,7 @@ public final class OperatorLibrary {
       boolean transposed,
       Precision precision,
       MemorySegment packed) {
-    long size =
-        packedSize(transposed ? columns : rows, transposed ? rows : columns, precision);
+    long size = packedSize(transposed ? columns : rows, transposed ? rows : columns, precision);
     if (weight.byteSize() != rows * columns * Float.BYTES || packed.byteSize() != size) {
       throw new IllegalArgumentException(
           "packing [%d, %d] from %d bytes into %d, not %d"
@@ -215,12 +213,7 @@ public final class OperatorLibrary {
     }
     try {
       pack.invokeExact(
-          weight,
-          rows,
-          columns,
-          transposed ? 1 : 0,
-          precision == Precision.BF16 ? 1 : 0,
-          packed);
+          weight, rows, columns, transposed ? 1 : 0, precision == Precision.BF16 ? 1 : 0, packed);
     } catch (Throwable e) {
       throw rethrown(e);
     }

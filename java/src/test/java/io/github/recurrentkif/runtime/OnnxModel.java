@@ -156,8 +156,7 @@ final class OnnxModel {
             .text(2, "recurrent-kif tests")
             .message(7, graph)
             .message(8, new Message().text(1, "").number(2, OPERATOR_SET));
-    domains.forEach(
-        domain -> model.message(8, new Message().text(1, domain).number(2, OWN_SET)));
+    domains.forEach(domain -> model.message(8, new Message().text(1, domain).number(2, OWN_SET)));
     return model.bytes.toByteArray();
   }
 

@@ -33,8 +33,7 @@ final class OperatorRun {
   static OperatorLibrary library() {
     OperatorLibrary.Search search = OperatorLibrary.search(Map.of(), TestRuntime.CACHE);
     boolean required = System.getProperty("kif.operators", "").equals("required");
-    assumeTrue(
-        required || search.library().isPresent(), () -> "SKIPPED: " + search.explanation());
+    assumeTrue(required || search.library().isPresent(), () -> "SKIPPED: " + search.explanation());
     return search.library().orElseThrow(() -> new AssertionError(search.explanation()));
   }
 
@@ -90,8 +89,7 @@ final class OperatorRun {
       if (input.constant() && input.data() instanceof float[] values) {
         model.initializer(name, values, input.shape());
       } else if (input.data() != null) {
-        ElementType type =
-            input.data() instanceof long[] ? ElementType.INT64 : ElementType.FLOAT32;
+        ElementType type = input.data() instanceof long[] ? ElementType.INT64 : ElementType.FLOAT32;
         Object[] open = new Object[input.shape().length];
         Arrays.fill(open, "");
         model.input(name, type, open);

@@ -73,8 +73,15 @@ class OperatorsTest {
 
   @ParameterizedTest
   @CsvSource({
-    "1, 1, 1", "7, 5, 3", "13, 64, 48", "97, 300, 130", "6, 513, 17", "200, 31, 64", "0, 8, 8",
-    "3, 16, 63", "3, 16, 65"
+    "1, 1, 1",
+    "7, 5, 3",
+    "13, 64, 48",
+    "97, 300, 130",
+    "6, 513, 17",
+    "200, 31, 64",
+    "0, 8, 8",
+    "3, 16, 63",
+    "3, 16, 65"
   })
   void aProductWithAFrozenWeight(int m, int k, int n) {
     float[] x = normal(1, m, k);
@@ -170,7 +177,11 @@ class OperatorsTest {
       try (Arena arena = Arena.ofConfined()) {
         MemorySegment target = arena.allocate(library.packedSize(k, n, precision));
         library.pack(
-            arena.allocateFrom(JAVA_FLOAT, weight), shape[0], shape[1], transposed, precision,
+            arena.allocateFrom(JAVA_FLOAT, weight),
+            shape[0],
+            shape[1],
+            transposed,
+            precision,
             target);
         packed = target.toArray(JAVA_FLOAT);
       }
@@ -266,8 +277,7 @@ class OperatorsTest {
       forward = first.toArray(JAVA_FLOAT);
       backward = second.toArray(JAVA_FLOAT);
     }
-    List<float[]> expected =
-        headLoss(x, head, labels, weights, rows, width, words).run(runtime, 3);
+    List<float[]> expected = headLoss(x, head, labels, weights, rows, width, words).run(runtime, 3);
     List<float[]> actual =
         new OperatorRun("HeadLoss")
             .attribute("scale", 0.25f)
@@ -419,10 +429,7 @@ class OperatorsTest {
           case "silu" -> a -> a / (1 + Math.exp(-a));
           case "relu" -> a -> Math.max(a, 0);
           default ->
-              a ->
-                  0.5
-                      * a
-                      * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a * a * a)));
+              a -> 0.5 * a * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a * a * a)));
         };
     int rows = 7;
     int width = 13;
@@ -471,12 +478,13 @@ class OperatorsTest {
     int k = 700;
     int n = 150;
     OperatorRun product =
-        new OperatorRun("FrozenProduct").input(normal(1, m, k), m, k).constant(normal(2, k, n), k, n);
+        new OperatorRun("FrozenProduct")
+            .input(normal(1, m, k), m, k)
+            .constant(normal(2, k, n), k, n);
     List<float[]> one = product.threads(1).run(runtime, 1);
     assertArrayEquals(one.getFirst(), product.threads(3).run(runtime, 1).getFirst());
     long[] labels = new Random(1).longs(m, 0, k).toArray();
-    OperatorRun loss =
-        headLoss(normal(1, m, n), normal(2, k, n), labels, normal(3, m), m, n, k);
+    OperatorRun loss = headLoss(normal(1, m, n), normal(2, k, n), labels, normal(3, m), m, n, k);
     List<float[]> alone = loss.threads(1).run(runtime, 3);
     List<float[]> together = loss.threads(3).run(runtime, 3);
     for (int i = 0; i < 3; i++) {

@@ -194,8 +194,7 @@ class PackedAttentionTest {
             score += bias[h * r + Math.clamp(j - i - ahead + (r - 1) / 2, 0, r - 1)];
           }
           p[j] = problem.causal() && j > i + ahead ? 0 : Math.exp(score);
-          m[j] =
-              problem.dropout() ? mask[(first + i) * (first + keyCount) + first + j] : 1;
+          m[j] = problem.dropout() ? mask[(first + i) * (first + keyCount) + first + j] : 1;
           sum += p[j];
         }
         lse[h * problem.queryRows() + firstQuery + i] = Math.log(sum);
@@ -285,8 +284,7 @@ class PackedAttentionTest {
 
   @Test
   void resultsDoNotDependOnTheThreads() {
-    Example example =
-        new Example(problem(6, 3, 32, of(70, 13, 200), true, 33, true, false));
+    Example example = new Example(problem(6, 3, 32, of(70, 13, 200), true, 33, true, false));
     List<float[]> one = example.forward().threads(1).run(runtime, 2);
     List<float[]> three = example.forward().threads(3).run(runtime, 2);
     assertArrayEquals(one.get(0), three.get(0));
