@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "philox.h"
+
 #ifdef __FAST_MATH__
 #error "fast-math would change results"
 #endif
@@ -14,8 +16,7 @@
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
-/* Inlined with constant arguments, so that a formula or a flag costs no branch in a loop. */
-#define INLINE static inline __attribute__((always_inline))
+/* INLINE functions get constant arguments, so that a formula or a flag costs no branch in a loop. */
 
 INLINE uint32_t magnitude(float x) {
   uint32_t bits;
@@ -338,36 +339,6 @@ static void mask_counts(const kif_masks *masks, int32_t score, int64_t begin, in
     mask_counts_of(KIF_SENSITIVITY, masks, begin, end, counts);
   } else {
     mask_counts_of(KIF_SENSITIVITY_TIMES_UNCERTAINTY, masks, begin, end, counts);
-  }
-}
-
-/* Philox 4x32-10 on several counters side by side, which differ in their first word only. */
-enum { COUNTERS = 64 };
-
-typedef struct {
-  uint32_t x0[COUNTERS], x1[COUNTERS], x2[COUNTERS], x3[COUNTERS];
-} words;
-
-INLINE void philox(int counters, uint32_t first, uint32_t row, uint32_t plane, uint32_t place,
-                   uint64_t key, words *restrict w) {
-  uint32_t key0 = (uint32_t)key, key1 = (uint32_t)(key >> 32);
-  for (int j = 0; j < counters; j++) {
-    w->x0[j] = first + (uint32_t)j;
-    w->x1[j] = row;
-    w->x2[j] = plane;
-    w->x3[j] = place;
-  }
-  for (int round = 0; round < 10; round++) {
-    for (int j = 0; j < counters; j++) {
-      uint64_t product0 = (uint64_t)0xD2511F53u * w->x0[j];
-      uint64_t product2 = (uint64_t)0xCD9E8D57u * w->x2[j];
-      w->x0[j] = (uint32_t)(product2 >> 32) ^ w->x1[j] ^ key0;
-      w->x1[j] = (uint32_t)product2;
-      w->x2[j] = (uint32_t)(product0 >> 32) ^ w->x3[j] ^ key1;
-      w->x3[j] = (uint32_t)product0;
-    }
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
   }
 }
 
