@@ -99,9 +99,12 @@ if [ ! -f "$built" ] || [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ]; the
     esac
     # shellcheck disable=SC2086
     compile "operations_$tier" operations.c "-DKIF_TIER=$tier" $options
+    # shellcheck disable=SC2086
+    compile "fusion_$tier" fusion.c "-DKIF_TIER=$tier" $options
   done
   compile pool pool.c
   compile kif kif.c
+  compile stored stored.c
   # shellcheck disable=SC2086
   $compiler -pthread $link $objects -lm -o "$built.new"
   mv "$built.new" "$built"
