@@ -189,10 +189,15 @@ static void draw(float *restrict factor, const kif_combination *rule, uint32_t m
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  const uint32_t *const words[4] = {x0, x1, x2, x3};
+  uint32_t words[4 * COUNTERS];
+  for (int j = 0; j < counters; j++) {
+    words[4 * j] = x0[j];
+    words[4 * j + 1] = x1[j];
+    words[4 * j + 2] = x2[j];
+    words[4 * j + 3] = x3[j];
+  }
   for (int i = 0; i < count; i++) {
-    uint32_t word = words[(skipped + i) % 4][(skipped + i) / 4];
-    factor[i] = word >> 8 < rule->drop_below ? 0.0f : rule->kept_value;
+    factor[i] = words[skipped + i] >> 8 < rule->drop_below ? 0.0f : rule->kept_value;
   }
 }
 
