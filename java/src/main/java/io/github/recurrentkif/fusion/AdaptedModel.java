@@ -15,6 +15,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -161,7 +162,7 @@ public final class AdaptedModel implements Weights {
 
   /** {@code product = B[row,:] * A}, summed in the order of the rank. */
   private static void multiplyRow(Factors pair, long row, int columns, float[] product) {
-    java.util.Arrays.fill(product, 0);
+    Arrays.fill(product, 0);
     for (int k = 0; k < pair.rank(); k++) {
       float b = pair.b()[(int) (row * pair.rank() + k)];
       int start = k * columns;

@@ -18,6 +18,7 @@ import io.github.recurrentkif.memory.SafetensorsOutput;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicLong;
@@ -190,7 +191,7 @@ public final class Fusion implements AutoCloseable {
     float[] thresholds = new float[models.size()];
     if (taken == 0) {
       // Nothing is at or above NaN. Both passes are done with.
-      java.util.Arrays.fill(thresholds, Float.NaN);
+      Arrays.fill(thresholds, Float.NaN);
       progress.accept(2 * elements);
       return thresholds;
     }

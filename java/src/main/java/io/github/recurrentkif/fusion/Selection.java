@@ -33,7 +33,7 @@ final class Selection {
     long left = place.below();
     for (int bits = 0; bits < 1 << 15; bits++) {
       if (left < lower[bits]) {
-        return Float.intBitsToFloat(place.prefix() << 15 | bits);
+        return Float.intBitsToFloat((place.prefix() << 15) | bits);
       }
       left -= lower[bits];
     }

@@ -20,6 +20,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 
 /**
@@ -126,7 +127,7 @@ public final class StoredModel implements Weights {
   /** Bytes of a tensor of any type. */
   void readBytes(String name, long first, MemorySegment target) throws IOException {
     TensorLocation location = locations.apply(name);
-    FileChannel channel = channels.get(location.file());
+    FileChannel channel = Objects.requireNonNull(channels.get(location.file()));
     ByteBuffer buffer = target.asByteBuffer();
     long at = location.offset() + first;
     while (buffer.hasRemaining()) {

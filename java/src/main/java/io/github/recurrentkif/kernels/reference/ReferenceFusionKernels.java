@@ -100,11 +100,11 @@ public final class ReferenceFusionKernels implements FusionKernels {
           case Sparsity.Random drawn -> {
             long element = first + i;
             words[0] = (int) (element / 4);
-            words[1] = (int) (element / 4 >>> 32);
+            words[1] = (int) ((element / 4) >>> 32);
             words[2] = model;
             words[3] = 0;
             Philox.randomize(words, drawn.key().bits());
-            takesPart[model] = words[(int) (element % 4)] >>> 8 >= drawn.dropBelow();
+            takesPart[model] = (words[(int) (element % 4)] >>> 8) >= drawn.dropBelow();
             t[model] = takesPart[model] ? t[model] * drawn.keptValue() : 0;
           }
         }
@@ -114,7 +114,7 @@ public final class ReferenceFusionKernels implements FusionKernels {
         float all = sum;
         sum = 0;
         for (int model = 0; model < t.length; model++) {
-          takesPart[model] = t[model] > 0 && all > 0 || t[model] < 0 && all < 0;
+          takesPart[model] = (t[model] > 0 && all > 0) || (t[model] < 0 && all < 0);
           sum += takesPart[model] ? weights[model] * t[model] : 0;
         }
       }
@@ -168,22 +168,22 @@ public final class ReferenceFusionKernels implements FusionKernels {
 
   /** Stores a result; whether it is finite as it is stored. */
   private static boolean set(StoredWeights run, long i, float value) {
-    switch (run.type()) {
+    return switch (run.type()) {
       case F16 -> {
         short half = Float.floatToFloat16(value);
         run.data().set(STORED_16, i * Short.BYTES, half);
-        return Float.isFinite(Float.float16ToFloat(half));
+        yield Float.isFinite(Float.float16ToFloat(half));
       }
       case BF16 -> {
         int bits = Float.floatToRawIntBits(value);
-        int rounded = Float.isNaN(value) ? bits | 0x400000 : bits + 0x7fff + (bits >>> 16 & 1);
+        int rounded = Float.isNaN(value) ? bits | 0x400000 : bits + 0x7fff + ((bits >>> 16) & 1);
         run.data().set(STORED_16, i * Short.BYTES, (short) (rounded >>> Short.SIZE));
-        return Float.isFinite(Float.intBitsToFloat(rounded & 0xffff0000));
+        yield Float.isFinite(Float.intBitsToFloat(rounded & 0xffff0000));
       }
       default -> {
         run.data().set(STORED_32, i * Float.BYTES, value);
-        return Float.isFinite(value);
+        yield Float.isFinite(value);
       }
-    }
+    };
   }
 }
