@@ -385,7 +385,7 @@ class OperatorsTest {
   void theRotaryEmbeddingTurnsAndTurnsBack(int heads, int width) {
     int rows = 35;
     int half = width / 2;
-    float[] x = normal(1, rows, heads * width);
+    float[] x = normal(1, rows, (long) heads * width);
     float[] cosine = normal(2, rows, half);
     float[] sine = normal(3, rows, half);
     for (String tier : OperatorRun.tiers()) {
@@ -525,8 +525,7 @@ class OperatorsTest {
     }
     Arrays.setAll(z, i -> z[i] + y[i]);
     for (String tier : OperatorRun.tiers()) {
-      OperatorRun forward =
-          new OperatorRun("LowRankUpdate").input(y, rows, out).input(x, rows, in);
+      OperatorRun forward = new OperatorRun("LowRankUpdate").input(y, rows, out).input(x, rows, in);
       List<float[]> results =
           adapter(forward, a, b, in, out, rank, dropout ? offsets : new long[0], keys)
               .tier(tier)
@@ -549,7 +548,13 @@ class OperatorsTest {
   }
 
   private static OperatorRun adapter(
-      OperatorRun run, float[] a, float[] b, int in, int out, int rank, long[] offsets,
+      OperatorRun run,
+      float[] a,
+      float[] b,
+      int in,
+      int out,
+      int rank,
+      long[] offsets,
       long[] keys) {
     run.attribute("scale", 2f)
         .attribute("place", 3)
