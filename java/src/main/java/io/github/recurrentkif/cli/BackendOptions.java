@@ -1,6 +1,7 @@
 package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.experiment.Backend;
+import io.github.recurrentkif.experiment.RunRequest;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.kernels.cuda.CudaKernels;
 import io.github.recurrentkif.kernels.cuda.CudaKernels.Availability;
@@ -10,6 +11,7 @@ import io.github.recurrentkif.runtime.OnnxRuntime;
 import io.github.recurrentkif.runtime.OnnxRuntimeException;
 import io.github.recurrentkif.runtime.SessionOptions;
 import java.nio.file.Path;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -19,9 +21,8 @@ final class BackendOptions {
   @Option(
       names = "--device",
       paramLabel = "DEVICE",
-      defaultValue = "cpu",
-      description = "Where to compute: cpu (default: ${DEFAULT-VALUE}).")
-  private String device;
+      description = "Where to compute: cpu (default: cpu).")
+  private @Nullable String device;
 
   @Option(
       names = "--onnx-runtime",
@@ -29,8 +30,15 @@ final class BackendOptions {
       description = "Another ONNX Runtime library than the one that comes with kif.")
   private @Nullable Path library;
 
+  @Option(
+      names = "--lean",
+      description =
+          "Compute with the weights where they are mapped, instead of with packed copies: slower,"
+              + " with less memory, which several processes on one model share.")
+  private boolean lean;
+
   /** Why not, from the most certain reason: without a GPU nothing else matters. */
-  private InputException refuseCuda() {
+  private static InputException refuseCuda(String device) {
     Availability gpu = CudaKernels.examine();
     if (!gpu.available()) {
       return new InputException("--device " + device + ": " + gpu.detail());
@@ -43,30 +51,50 @@ final class BackendOptions {
             + "), but the graphs of a model only on the processor in this build; use --device cpu");
   }
 
+  /** What was said on the command line. */
+  RunRequest asked() {
+    return RunRequest.nothing()
+        .withBackend(Optional.ofNullable(device), Optional.ofNullable(library));
+  }
+
   /**
    * Opens the backend.
    *
    * @param threads 0 for one for each core
    */
   Backend open(int threads) {
+    return open(threads, asked());
+  }
+
+  /**
+   * Opens the backend that a request names.
+   *
+   * @param threads 0 for one for each core
+   */
+  static Backend open(int threads, RunRequest asked) {
+    String device = asked.device().orElse("cpu");
     if (device.equals("cuda") || device.startsWith("cuda:")) {
-      throw refuseCuda();
+      throw refuseCuda(device);
     }
     if (!device.equals("cpu")) {
       throw new InputException(
           "--device " + device + " is not available in this build; there is: cpu");
     }
     int count = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
-    OnnxRuntime runtime = runtime();
+    OnnxRuntime runtime = runtime(asked.library());
     SessionOptions options =
-        SessionOptions.builder().intraOpThreads(count).memoryPattern(false).build();
+        SessionOptions.builder()
+            .intraOpThreads(count)
+            .memoryPattern(false)
+            .prepacking(!lean)
+            .build();
     return new Backend(
         runtime, options, CpuKernels.open(count).kernels(), CacheFolder.ofThisUser().path());
   }
 
-  private OnnxRuntime runtime() {
+  private static OnnxRuntime runtime(Optional<Path> library) {
     try {
-      return library == null ? OnnxRuntime.load() : OnnxRuntime.load(library);
+      return library.map(OnnxRuntime::load).orElseGet(OnnxRuntime::load);
     } catch (OnnxRuntimeException e) {
       throw new InputException(
           e.getMessage()

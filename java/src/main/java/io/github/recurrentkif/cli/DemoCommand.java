@@ -6,6 +6,7 @@ import io.github.recurrentkif.experiment.Demonstration;
 import io.github.recurrentkif.experiment.RunResult;
 import io.github.recurrentkif.experiment.Settings;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -63,19 +64,27 @@ final class DemoCommand implements Callable<Integer> {
     Comparison comparison = new Demonstration(seed, quick, settings).prepare(folder);
     Settings chosen = comparison.runs().getFirst().settings();
     List<RunResult> results;
+    List<RunView> views = new ArrayList<>();
     try (Backend backend = backendOptions.open(chosen.get(Settings.THREADS));
         Interruption interruption = new Interruption(terminal)) {
       results =
           comparison.run(
               backend,
               run -> {
+                views.forEach(RunView::close);
                 terminal.err().println("\n" + run.method().text());
-                return new RunProgress(terminal, run.tasks().size());
+                RunView view = RunView.of(terminal, run.tasks().size());
+                views.add(view);
+                interruption.workBegins(view::notice);
+                return view;
               },
               interruption);
     } catch (CancellationException e) {
+      views.forEach(RunView::close);
       terminal.err().println("kif: stopped; the same command goes on");
       return ExitCode.INTERRUPTED;
+    } finally {
+      views.forEach(RunView::close);
     }
     terminal.out().print(ResultTable.of(results));
     terminal.out().println("\nreport: " + folder.resolve("report.html"));

@@ -54,7 +54,7 @@ public final class ContinualRun implements AutoCloseable {
    * @throws InputException if something cannot be used
    */
   public static ContinualRun begin(Path output, RunConfiguration asked, Backend backend) {
-    RunInputs inputs = RunInputs.open(asked);
+    RunInputs inputs = RunInputs.open(asked, backend.cache());
     try {
       RunConfiguration configuration = asked.forModel(inputs.model().config());
       SampleFormat format = formatOf(configuration, inputs);
@@ -92,7 +92,7 @@ public final class ContinualRun implements AutoCloseable {
   public static ContinualRun resume(RunFolder folder, Backend backend) {
     try {
       RunConfiguration configuration = configurationOf(folder);
-      RunInputs inputs = RunInputs.open(configuration);
+      RunInputs inputs = RunInputs.open(configuration, backend.cache());
       try {
         Provenance.of(configuration, inputs.tasks(), backend).requireSameInputs(folder);
         return new ContinualRun(configuration, backend, folder, inputs);
@@ -140,13 +140,8 @@ public final class ContinualRun implements AutoCloseable {
   }
 
   private OptimizerSettings optimizer() {
-    OptimizerSettings reference = OptimizerSettings.reference();
-    return new OptimizerSettings(
-        reference.beta1(),
-        reference.beta2(),
-        reference.epsilon(),
-        settings.get(Settings.WEIGHT_DECAY),
-        settings.get(Settings.MAXIMUM_GRADIENT_NORM).floatValue());
+    return OptimizerSettings.reference(
+        settings.get(Settings.WEIGHT_DECAY), settings.get(Settings.MAXIMUM_GRADIENT_NORM));
   }
 
   @Override
@@ -193,7 +188,8 @@ public final class ContinualRun implements AutoCloseable {
 
     RunResult run() {
       Checkpoint state =
-          Checkpoint.read(folder.checkpoint(), learner, method).orElse(Checkpoint.START);
+          Checkpoint.read(folder.checkpoints(), learner, method, listener::notice)
+              .orElse(Checkpoint.START);
       if (state.equals(Checkpoint.START)) {
         LoraInitialization.initialize(text.weights(), key.at(INITIAL_WEIGHTS));
       }
@@ -233,7 +229,8 @@ public final class ContinualRun implements AutoCloseable {
               listener,
               stop,
               checkpoint,
-              settings.get(Settings.CHECKPOINT_SECONDS));
+              new CheckpointClock(settings.get(Settings.CHECKPOINT_SECONDS)),
+              plans::tokens);
       long done = method.learn(plan, completed, learner, recorder);
       checkpoint.accept(done);
       if (done < plan.updates()) {
@@ -242,7 +239,7 @@ public final class ContinualRun implements AutoCloseable {
     }
 
     private void save(Checkpoint checkpoint) {
-      checkpoint.write(folder.checkpoint(), learner, method);
+      checkpoint.write(folder.checkpoints(), learner, method);
       listener.saved();
     }
 

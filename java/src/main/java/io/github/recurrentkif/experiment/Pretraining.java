@@ -7,7 +7,6 @@ import io.github.recurrentkif.data.Tokenizer;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
-import io.github.recurrentkif.memory.VectorFile;
 import io.github.recurrentkif.model.ModelWriter;
 import io.github.recurrentkif.model.T5Config;
 import io.github.recurrentkif.model.T5Initialization;
@@ -27,11 +26,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.SequencedMap;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.ObjectMapper;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -55,7 +53,6 @@ public final class Pretraining implements AutoCloseable {
   /** Rows of a batch whose loss is only measured. */
   private static final int MEASURED_ROWS = 64;
 
-  private static final String STATE = "state";
   private static final List<String> TOKENIZER_FILES =
       List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json");
 
@@ -183,13 +180,9 @@ public final class Pretraining implements AutoCloseable {
   }
 
   private OptimizerSettings optimizer() {
-    OptimizerSettings reference = OptimizerSettings.reference();
-    return new OptimizerSettings(
-        reference.beta1(),
-        reference.beta2(),
-        reference.epsilon(),
+    return OptimizerSettings.reference(
         settings.get(PretrainingSettings.WEIGHT_DECAY),
-        settings.get(PretrainingSettings.MAXIMUM_GRADIENT_NORM).floatValue());
+        settings.get(PretrainingSettings.MAXIMUM_GRADIENT_NORM));
   }
 
   @Override
@@ -227,10 +220,12 @@ public final class Pretraining implements AutoCloseable {
     void run() {
       long completed = 0;
       long eventBytes = 0;
-      if (Files.isRegularFile(folder.checkpoint())) {
-        JsonNode state = restore();
-        completed = state.get("completed").longValue();
-        eventBytes = state.get("events").longValue();
+      Optional<JsonNode> saved = folder.checkpoints().read(learner.vectors(), listener::notice);
+      if (saved.isPresent()) {
+        JsonNode state = saved.get();
+        learner.restore(Checkpoint.counters(state.required("learner")));
+        completed = state.required("completed").longValue();
+        eventBytes = state.required("events").longValue();
       } else {
         T5Initialization.initialize(learner.weights(), config, key.at(INITIAL_WEIGHTS));
       }
@@ -239,20 +234,19 @@ public final class Pretraining implements AutoCloseable {
               settings.get(PretrainingSettings.LEARNING_RATE),
               settings.get(PretrainingSettings.WARMUP_UPDATES),
               updates);
-      long interval =
-          (long) (settings.get(PretrainingSettings.CHECKPOINT_SECONDS) * 1_000_000_000L);
+      CheckpointClock clock =
+          new CheckpointClock(settings.get(PretrainingSettings.CHECKPOINT_SECONDS));
       listener.taskBegins(0, "pretraining", completed, updates);
       try (EventLog events = EventLog.open(folder.events(), eventBytes)) {
-        long lastSave = System.nanoTime();
         while (completed < updates) {
           Outcome outcome = learner.update(update(completed, schedule));
           completed++;
           listener.updated(completed, outcome);
           log(completed, outcome, events);
           boolean stopping = stop.getAsBoolean();
-          if (stopping || completed == updates || System.nanoTime() - lastSave >= interval) {
+          if (stopping || completed == updates || clock.due()) {
             save(completed, events.saved());
-            lastSave = System.nanoTime();
+            clock.taken();
           }
           if (stopping && completed < updates) {
             throw new CancellationException("stopped after update " + completed);
@@ -333,37 +327,8 @@ public final class Pretraining implements AutoCloseable {
       json.put("completed", completed);
       json.put("events", eventBytes);
       json.put("learner", learner.counters());
-      SequencedMap<String, String> metadata = new LinkedHashMap<>();
-      metadata.put(STATE, new ObjectMapper().writeValueAsString(json));
-      try {
-        VectorFile.write(folder.checkpoint(), learner.vectors(), metadata);
-      } catch (IOException e) {
-        throw new InputException(
-            "the checkpoint cannot be written, the last one is still there: "
-                + RunFolder.message(e)
-                + "; make room and go on with 'kif pretrain --resume'",
-            e);
-      }
+      folder.checkpoints().write(learner.vectors(), json);
       listener.saved();
-    }
-
-    private JsonNode restore() {
-      try (VectorFile file = VectorFile.open(folder.checkpoint())) {
-        for (var entry : learner.vectors().entrySet()) {
-          file.read(entry.getKey(), entry.getValue());
-        }
-        JsonNode state = new ObjectMapper().readTree(file.metadata().get(STATE));
-        Map<String, Long> counters = new LinkedHashMap<>();
-        state
-            .get("learner")
-            .properties()
-            .forEach(entry -> counters.put(entry.getKey(), entry.getValue().longValue()));
-        learner.restore(counters);
-        return state;
-      } catch (IOException e) {
-        throw new InputException(
-            folder.checkpoint() + ": cannot be read: " + RunFolder.message(e), e);
-      }
     }
 
     private void finish() {

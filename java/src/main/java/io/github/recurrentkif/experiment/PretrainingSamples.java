@@ -56,7 +56,7 @@ final class PretrainingSamples {
             settings.get(PretrainingSettings.MEAN_SPAN),
             first,
             sentinels,
-            config.endToken());
+            config.endTokens().getFirst());
     this.texts = lines(recipe.texts());
     this.trained = texts.size() - settings.get(PretrainingSettings.HELD_OUT_SAMPLES);
     if (!texts.isEmpty() && trained < 1) {

@@ -64,6 +64,7 @@ record Provenance(SequencedMap<String, String> inputs, SequencedMap<String, Stri
     String name = file.getFileName().toString();
     return name.endsWith(".safetensors")
         || name.equals("config.json")
+        || name.equals("generation_config.json")
         || name.equals("tokenizer.json")
         || name.equals("tokenizer_config.json");
   }

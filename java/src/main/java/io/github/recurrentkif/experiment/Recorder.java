@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
 import java.util.function.LongConsumer;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /** Writes down what a method does in a task, takes checkpoints, and passes on the wish to stop. */
@@ -18,13 +19,14 @@ final class Recorder implements Observer {
   private final RunListener listener;
   private final BooleanSupplier stop;
   private final LongConsumer checkpoint;
-  private final long interval;
-  private long lastSave = System.nanoTime();
+  private final CheckpointClock clock;
+  private final LongSupplier tokens;
   private @Nullable MaskCounts counts;
 
   /**
    * @param checkpoint saves the state after so many updates
-   * @param seconds between two checkpoints
+   * @param clock says when the next checkpoint is due
+   * @param tokens read so far
    */
   Recorder(
       String task,
@@ -32,13 +34,15 @@ final class Recorder implements Observer {
       RunListener listener,
       BooleanSupplier stop,
       LongConsumer checkpoint,
-      double seconds) {
+      CheckpointClock clock,
+      LongSupplier tokens) {
     this.task = task;
     this.events = events;
     this.listener = listener;
     this.stop = stop;
     this.checkpoint = checkpoint;
-    this.interval = (long) (seconds * 1_000_000_000L);
+    this.clock = clock;
+    this.tokens = tokens;
   }
 
   @Override
@@ -46,6 +50,7 @@ final class Recorder implements Observer {
     switch (event) {
       case LearningEvent.AfterInner e -> {
         append("update", e.completed(), e.outcome());
+        listener.tokens(tokens.getAsLong());
         listener.updated(e.completed(), e.outcome());
       }
       case LearningEvent.AfterOuter e -> append("replay", e.completed(), e.outcome());
@@ -97,9 +102,9 @@ final class Recorder implements Observer {
     if (stop.getAsBoolean()) {
       return true;
     }
-    if (System.nanoTime() - lastSave >= interval) {
+    if (clock.due()) {
       checkpoint.accept(completed);
-      lastSave = System.nanoTime();
+      clock.taken();
     }
     return false;
   }

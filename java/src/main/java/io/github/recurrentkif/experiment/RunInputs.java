@@ -8,6 +8,7 @@ import io.github.recurrentkif.data.TaskReader;
 import io.github.recurrentkif.data.Tokenizer;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.ModelFolder;
+import java.nio.file.Path;
 import java.util.List;
 
 /** What a run reads: opened and checked before anything is written. */
@@ -15,9 +16,10 @@ record RunInputs(ModelFolder model, Tokenizer tokenizer, List<Task> tasks)
     implements AutoCloseable {
 
   /**
+   * @param cache where converted weights are kept
    * @throws InputException if the model, its tokenizer or a task cannot be read
    */
-  static RunInputs open(RunConfiguration configuration) {
+  static RunInputs open(RunConfiguration configuration, Path cache) {
     TaskReader reader = new TaskReader(new TaskFiles(configuration.data()));
     Settings settings = configuration.settings();
     SampleLimits limits =
@@ -26,7 +28,7 @@ record RunInputs(ModelFolder model, Tokenizer tokenizer, List<Task> tasks)
             limit(settings.get(Settings.MAXIMUM_TEST_SAMPLES)));
     List<Task> tasks =
         configuration.tasks().stream().map(name -> reader.read(name, limits)).toList();
-    ModelFolder model = ModelFolder.open(configuration.model());
+    ModelFolder model = ModelFolder.open(configuration.model(), cache);
     try {
       return new RunInputs(model, Tokenizer.open(configuration.model()), tasks);
     } catch (RuntimeException e) {

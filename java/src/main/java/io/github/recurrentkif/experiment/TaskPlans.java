@@ -13,6 +13,7 @@ import io.github.recurrentkif.training.LearningRateSchedule;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.LongAdder;
 
 /**
  * What is learned in each task of a run, and the memory of the tasks before it. Which samples are
@@ -26,6 +27,7 @@ final class TaskPlans {
   private final RandomKey learning;
   private final RandomKey remembering;
   private final List<EncodedSample> memory = new ArrayList<>();
+  private final LongAdder tokens = new LongAdder();
 
   TaskPlans(
       Settings settings,
@@ -78,10 +80,20 @@ final class TaskPlans {
     }
   }
 
+  /** Tokens of all batches that were drawn so far, padding not counted. */
+  long tokens() {
+    return tokens.sum();
+  }
+
   private SampledPlan.Samples<Batch> source(List<EncodedSample> samples) {
     List<EncodedSample> all = List.copyOf(samples);
     return new SampledPlan.Samples<>(
-        all.size(), numbers -> format.batch(Arrays.stream(numbers).mapToObj(all::get).toList()));
+        all.size(),
+        numbers -> {
+          List<EncodedSample> drawn = Arrays.stream(numbers).mapToObj(all::get).toList();
+          drawn.forEach(sample -> tokens.add(sample.source().length + sample.labels().length));
+          return format.batch(drawn);
+        });
   }
 
   private List<EncodedSample> encode(List<Sample> samples) {

@@ -1,7 +1,5 @@
 package io.github.recurrentkif.memory;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -137,27 +135,18 @@ public final class SafetensorsFile implements TensorSource {
   @Override
   public MemorySegment float32(String name, Arena target) {
     StoredTensor tensor = tensor(name);
-    return switch (tensor.dataType()) {
-      case F32 ->
-          isAligned(tensor.bytes())
-              ? tensor.bytes()
-              : allocate(tensor, target).copyFrom(tensor.bytes());
-      case F16 -> FloatConversion.fromFloat16(tensor.bytes(), allocate(tensor, target));
-      case BF16 -> FloatConversion.fromBfloat16(tensor.bytes(), allocate(tensor, target));
-      case F64 -> FloatConversion.fromFloat64(tensor.bytes(), allocate(tensor, target));
-      default ->
-          throw new IllegalArgumentException(
-              "tensor '%s' of %s holds %s, expected F32, F16, BF16 or F64"
-                  .formatted(name, file, tensor.dataType()));
-    };
-  }
-
-  private static boolean isAligned(MemorySegment segment) {
-    return segment.address() % JAVA_FLOAT.byteAlignment() == 0;
-  }
-
-  private static MemorySegment allocate(StoredTensor tensor, Arena target) {
-    return new HostMemory().allocate(DataType.F32.bytes(tensor.shape()), target);
+    if (isFloat32InPlace(name)) {
+      return tensor.bytes();
+    }
+    if (!tensor.dataType().readsAsFloat32()) {
+      throw new IllegalArgumentException(
+          "tensor '%s' of %s holds %s, expected F32, F16, BF16 or F64"
+              .formatted(name, file, tensor.dataType()));
+    }
+    return FloatConversion.toFloat32(
+        tensor.dataType(),
+        tensor.bytes(),
+        new HostMemory().allocate(DataType.F32.bytes(tensor.shape()), target));
   }
 
   @Override

@@ -140,6 +140,11 @@ public final class SafetensorsFolder implements TensorSource {
     return shardOf;
   }
 
+  /** The files, in the order of their names. */
+  public List<Path> paths() {
+    return files.stream().map(SafetensorsFile::path).toList();
+  }
+
   @Override
   public List<String> names() {
     return List.copyOf(holders.keySet());

@@ -6,7 +6,7 @@ import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.Shape;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -44,7 +44,7 @@ public record TrainingArtifacts(
   public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 1;
+  private static final int VERSION = 2;
 
   private static final String DESCRIPTION = "artifacts.json";
 
@@ -109,9 +109,12 @@ public record TrainingArtifacts(
             .writeValueAsBytes(describe(graphs, config, trainables)));
     try {
       Files.move(temporary, folder, StandardCopyOption.ATOMIC_MOVE);
-    } catch (FileAlreadyExistsException | java.nio.file.DirectoryNotEmptyException e) {
-      // Another process was faster; what it wrote is the same.
+    } catch (FileSystemException e) {
       deleteFolder(temporary);
+      if (!Files.isRegularFile(folder.resolve(DESCRIPTION))) {
+        throw e;
+      }
+      // Another process was faster; what it wrote is the same.
     }
   }
 

@@ -57,7 +57,7 @@ public final class ModelCheck {
    */
   public static List<Measure> run(Path folder, Backend backend) {
     ModelCheck check = new ModelCheck(folder, backend);
-    try (ModelFolder model = ModelFolder.open(folder)) {
+    try (ModelFolder model = ModelFolder.open(folder, backend.cache())) {
       check.adapter(model);
       check.everyWeight(model);
     } catch (IOException e) {
