@@ -123,11 +123,15 @@ if [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ] ||
     esac
     # shellcheck disable=SC2086
     compile "operations_$tier" src/operations.c $kernel_flags "-DKIF_TIER=$tier" $options
+    # shellcheck disable=SC2086
+    compile "fusion_$tier" src/fusion.c $kernel_flags "-DKIF_TIER=$tier" $options
   done
   # shellcheck disable=SC2086
   compile pool src/pool.c $kernel_flags
   # shellcheck disable=SC2086
   compile kif src/kif.c $kernel_flags
+  # shellcheck disable=SC2086
+  compile stored src/stored.c $kernel_flags
   link libkif
 
   echo "Compiling the operators for $platform ($operator_tiers)"

@@ -103,6 +103,11 @@ const char *kif_isa_name(int32_t isa) {
   return isa >= KIF_ISA_BEST && isa <= KIF_ISA_AVX512 ? isa_names[isa] : "unknown";
 }
 
+int32_t kif_allowed_isa(void) {
+  pthread_once(&isa_once, find_isa);
+  return supported_isa < allowed_isa ? supported_isa : allowed_isa;
+}
+
 int32_t kif_supported_isa(void) {
   pthread_once(&isa_once, find_isa);
   return supported_isa;

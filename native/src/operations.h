@@ -62,6 +62,9 @@ typedef struct {
                       uint32_t place, uint64_t key, uint32_t drop_below, float kept_value);
 } kif_operations;
 
+/* The instruction set that KIF_ISA_BEST stands for; 0 where KIF_MAX_ISA makes no sense. */
+int32_t kif_allowed_isa(void);
+
 extern const kif_operations kif_operations_baseline;
 #ifdef KIF_X86_TIERS
 extern const kif_operations kif_operations_avx2;

@@ -1,7 +1,7 @@
 package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.experiment.Backend;
-import io.github.recurrentkif.experiment.RunRequest;
+import io.github.recurrentkif.experiment.BackendRequest;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.kernels.cuda.CudaKernels;
 import io.github.recurrentkif.kernels.cuda.CudaKernels.Availability;
@@ -35,7 +35,7 @@ final class BackendOptions {
       description =
           "Compute with the weights where they are mapped, instead of with packed copies: slower,"
               + " with less memory, which several processes on one model share.")
-  private boolean lean;
+  private @Nullable Boolean lean;
 
   /** Why not, from the most certain reason: without a GPU nothing else matters. */
   private static InputException refuseCuda(String device) {
@@ -52,9 +52,9 @@ final class BackendOptions {
   }
 
   /** What was said on the command line. */
-  RunRequest asked() {
-    return RunRequest.nothing()
-        .withBackend(Optional.ofNullable(device), Optional.ofNullable(library));
+  BackendRequest asked() {
+    return new BackendRequest(
+        Optional.ofNullable(device), Optional.ofNullable(library), Optional.ofNullable(lean));
   }
 
   /**
@@ -71,7 +71,7 @@ final class BackendOptions {
    *
    * @param threads 0 for one for each core
    */
-  static Backend open(int threads, RunRequest asked) {
+  static Backend open(int threads, BackendRequest asked) {
     String device = asked.device().orElse("cpu");
     if (device.equals("cuda") || device.startsWith("cuda:")) {
       throw refuseCuda(device);
@@ -86,7 +86,7 @@ final class BackendOptions {
         SessionOptions.builder()
             .intraOpThreads(count)
             .memoryPattern(false)
-            .prepacking(!lean)
+            .prepacking(!asked.lean().orElse(false))
             .build();
     return new Backend(
         runtime, options, CpuKernels.open(count).kernels(), CacheFolder.ofThisUser().path());

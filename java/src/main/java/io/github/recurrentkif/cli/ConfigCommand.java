@@ -1,5 +1,6 @@
 package io.github.recurrentkif.cli;
 
+import io.github.recurrentkif.experiment.BackendRequest;
 import io.github.recurrentkif.experiment.RunRequest;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -52,8 +53,7 @@ final class ConfigCommand implements Callable<Integer> {
             Optional.empty(),
             Optional.empty(),
             Optional.empty(),
-            Optional.empty(),
-            Optional.empty(),
+            BackendRequest.nothing(),
             settings);
     terminal.out().print(read(files).with(typed).toYaml());
     return ExitCode.OK;

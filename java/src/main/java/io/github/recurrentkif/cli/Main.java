@@ -41,7 +41,8 @@ public final class Main {
             List.of(
                 new EvaluateCommand(terminal),
                 new GenerateCommand(terminal),
-                new PrepareCommand(terminal))),
+                new PrepareCommand(terminal),
+                new FuseCommand(terminal))),
         new CommandGroup(
             "Made on the spot",
             List.of(new PretrainCommand(terminal), new GenerateTasksCommand(terminal))),

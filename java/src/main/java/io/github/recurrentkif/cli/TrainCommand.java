@@ -110,10 +110,9 @@ final class TrainCommand implements Callable<Integer> {
             Optional.ofNullable(tasks),
             Optional.ofNullable(method),
             Optional.ofNullable(output),
-            Optional.empty(),
-            Optional.empty(),
+            backendOptions.asked(),
             settings);
-    return request.with(typed).with(backendOptions.asked());
+    return request.with(typed);
   }
 
   @Override
@@ -123,7 +122,7 @@ final class TrainCommand implements Callable<Integer> {
     Path folder = request.requiredOutput();
     try (Interruption interruption = interruption(folder, terminal);
         Backend backend =
-            BackendOptions.open(configuration.settings().get(Settings.THREADS), request);
+            BackendOptions.open(configuration.settings().get(Settings.THREADS), request.backend());
         ContinualRun run = ContinualRun.begin(folder, configuration, backend)) {
       return execute(run, configuration, folder, terminal, interruption);
     }

@@ -25,6 +25,7 @@ import tools.jackson.databind.json.JsonMapper;
  * backend:
  *   device: cpu
  *   onnx-runtime: FILE
+ *   lean: false
  * settings:
  *   epochs: 10
  * </pre>
@@ -33,7 +34,6 @@ import tools.jackson.databind.json.JsonMapper;
  * are those of {@link Settings}, which check names and ranges.
  *
  * @param settings by name, as typed
- * @param library another ONNX Runtime library
  */
 public record RunRequest(
     Optional<Path> model,
@@ -41,8 +41,7 @@ public record RunRequest(
     Optional<List<String>> tasks,
     Optional<String> method,
     Optional<Path> output,
-    Optional<String> device,
-    Optional<Path> library,
+    BackendRequest backend,
     Map<String, String> settings) {
 
   private static final List<String> KEYS =
@@ -51,7 +50,7 @@ public record RunRequest(
   /** What a run folder's own {@code configuration.json} says beside: nothing to ask for. */
   private static final List<String> OF_RUN_FOLDER = List.of("version", "chosen");
 
-  private static final List<String> BACKEND_KEYS = List.of("device", "onnx-runtime");
+  private static final List<String> BACKEND_KEYS = List.of("device", "onnx-runtime", "lean");
   private static final String DEFAULT_METHOD = "recurrent-kif";
 
   /** What YAML takes for text as it stands. */
@@ -69,8 +68,7 @@ public record RunRequest(
         Optional.empty(),
         Optional.empty(),
         Optional.empty(),
-        Optional.empty(),
-        Optional.empty(),
+        BackendRequest.nothing(),
         Map.of());
   }
 
@@ -94,8 +92,10 @@ public record RunRequest(
         Optional.ofNullable(root.get("tasks")).map(node -> words(file, node)),
         text(file, root.get("method")).map(method -> checkedMethod(file, root, method)),
         path(file, root.get("output")),
-        text(file, backend.get("device")),
-        path(file, backend.get("onnx-runtime")),
+        new BackendRequest(
+            text(file, backend.get("device")),
+            path(file, backend.get("onnx-runtime")),
+            flag(file, backend.get("lean"))),
         settings(file, mapping(file, root.get("settings"))));
   }
 
@@ -167,6 +167,20 @@ public record RunRequest(
     };
   }
 
+  private static Optional<Boolean> flag(Path file, @Nullable YamlNode node) {
+    return text(file, node)
+        .map(
+            text ->
+                switch (text) {
+                  case "true" -> true;
+                  case "false" -> false;
+                  default -> {
+                    int line = node == null ? 1 : node.line();
+                    throw YamlNode.at(file, line, "expected true or false, found '" + text + "'");
+                  }
+                });
+  }
+
   private static Optional<Path> path(Path file, @Nullable YamlNode node) {
     return text(file, node)
         .map(
@@ -192,8 +206,8 @@ public record RunRequest(
   }
 
   /** This request, to be computed there. */
-  public RunRequest withBackend(Optional<String> where, Optional<Path> runtime) {
-    return new RunRequest(model, data, tasks, method, output, where, runtime, settings);
+  public RunRequest withBackend(BackendRequest asked) {
+    return new RunRequest(model, data, tasks, method, output, asked, settings);
   }
 
   /** This request, but for what a stronger one says. */
@@ -206,8 +220,7 @@ public record RunRequest(
         stronger.tasks.or(() -> tasks),
         stronger.method.or(() -> method),
         stronger.output.or(() -> output),
-        stronger.device.or(() -> device),
-        stronger.library.or(() -> library),
+        backend.with(stronger.backend),
         all);
   }
 
@@ -278,14 +291,21 @@ public record RunRequest(
         "one of " + String.join(", ", MethodName.texts()));
     line(yaml, "", "output", output.map(Path::toString), "RUN", "a new folder for the run");
     yaml.append("\nbackend:\n");
-    line(yaml, "  ", "device", Optional.of(device.orElse("cpu")), "", "where to compute");
+    line(yaml, "  ", "device", Optional.of(backend.device().orElse("cpu")), "", "where to compute");
     line(
         yaml,
         "  ",
         "onnx-runtime",
-        library.map(Path::toString),
+        backend.library().map(Path::toString),
         "FILE",
         "another library than the one that comes with kif");
+    line(
+        yaml,
+        "  ",
+        "lean",
+        Optional.of(String.valueOf(backend.lean().orElse(false))),
+        "",
+        "compute with the weights where they are mapped: slower, less memory");
     yaml.append("\nsettings:\n");
     Settings resolved = Settings.defaults().with(settings);
     Map<String, String> values = resolved.resolved();

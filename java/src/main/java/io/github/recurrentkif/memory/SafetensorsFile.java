@@ -33,10 +33,12 @@ public final class SafetensorsFile implements TensorSource {
   private final Arena arena;
   private final SequencedMap<String, String> metadata;
   private final SequencedMap<String, StoredTensor> tensors;
+  private final long address;
 
   private SafetensorsFile(Path file, Arena arena, MemorySegment bytes) throws IOException {
     this.file = file;
     this.arena = arena;
+    this.address = bytes.address();
     long size = bytes.byteSize();
     if (size < SafetensorsHeader.LENGTH_BYTES) {
       throw new MalformedSafetensorsException(
@@ -130,6 +132,15 @@ public final class SafetensorsFile implements TensorSource {
           "no tensor '%s' among the %d of %s".formatted(name, tensors.size(), file));
     }
     return tensor;
+  }
+
+  /**
+   * Where a tensor's bytes begin, for readers that do not want its pages mapped.
+   *
+   * @throws NoSuchElementException if there is no tensor of that name
+   */
+  public TensorLocation location(String name) {
+    return new TensorLocation(file, tensor(name).bytes().address() - address);
   }
 
   @Override

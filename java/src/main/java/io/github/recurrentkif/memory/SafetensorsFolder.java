@@ -165,6 +165,15 @@ public final class SafetensorsFolder implements TensorSource {
     return holder(name).float32(name, arena);
   }
 
+  /**
+   * Where a tensor's bytes begin, for readers that do not want its pages mapped.
+   *
+   * @throws NoSuchElementException if there is no tensor of that name
+   */
+  public TensorLocation location(String name) {
+    return holder(name).location(name);
+  }
+
   private SafetensorsFile holder(String name) {
     SafetensorsFile file = holders.get(name);
     if (file == null) {

@@ -59,8 +59,8 @@ class RunRequestTest {
     assertEquals(List.of("yes-no", "b"), run.tasks());
     assertEquals(MethodName.LORA_REPLAY, run.method());
     assertEquals(Path.of("runs/1"), request.requiredOutput());
-    assertEquals(Optional.of("cpu"), request.device());
-    assertEquals(Optional.of(Path.of("libort.so")), request.library());
+    assertEquals(Optional.of("cpu"), request.backend().device());
+    assertEquals(Optional.of(Path.of("libort.so")), request.backend().library());
     assertEquals(1e-3, run.settings().get(Settings.LEARNING_RATE));
     assertEquals(List.of("q", "k"), List.copyOf(run.settings().get(Settings.LORA_TARGETS)));
     assertEquals(0.55, run.settings().get(Settings.SENSITIVITY_DECAY));
