@@ -143,7 +143,7 @@ if [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ] ||
       avx512bf16) options="$avx512_flags -mfma -mavx512bf16" ;;
       *) options= ;;
     esac
-    for file in attention drop gate head_loss norm product rotary tier; do
+    for file in attention drop gate head_loss low_rank norm product rotary tier; do
       # shellcheck disable=SC2086
       compile "${file}_$tier" "operators/$file.c" $operator_flags "-DKIF_TIER=$tier" $options
     done

@@ -60,12 +60,12 @@ struct kif_call {
   kif_tensor inputs[KIF_MAX_INPUTS];
 };
 
-#define TRY(call)             \
-  do {                        \
-    OrtStatus *status = call; \
-    if (status != NULL) {     \
-      return status;          \
-    }                         \
+#define TRY(call)                   \
+  do {                              \
+    OrtStatus *try_failure_ = call; \
+    if (try_failure_ != NULL) {     \
+      return try_failure_;          \
+    }                               \
   } while (0)
 
 /* ---- refusing ---- */

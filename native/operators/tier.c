@@ -15,7 +15,9 @@
   X(drop_add)              \
   X(rotary)                \
   X(gate)                  \
-  X(gate_grad)
+  X(gate_grad)             \
+  X(low_rank_update)       \
+  X(low_rank_update_grad)
 
 #define DECLARE(name) extern const kif_operator KIF_OF_TIER(name);
 OPERATORS(DECLARE)

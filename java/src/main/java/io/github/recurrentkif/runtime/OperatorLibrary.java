@@ -104,26 +104,22 @@ public final class OperatorLibrary {
 
   static Search search(Map<String, String> environment, CacheFolder cache) {
     String wish = environment.getOrDefault(VARIABLE, "").toLowerCase(Locale.ROOT);
-    switch (wish) {
-      case "stock" -> {
-        return new Search(Optional.empty(), VARIABLE + " is stock");
-      }
-      case "", "auto", "native" -> {
-        Search found = inJar(cache);
-        if (wish.equals("native") && found.library().isEmpty()) {
-          throw new InputException(
-              VARIABLE
-                  + " asks for native operators, but "
-                  + found.explanation()
-                  + " ("
-                  + VARIABLE
-                  + "=auto goes on with ONNX Runtime's own)");
-        }
-        return found;
-      }
+    return switch (wish) {
+      case "stock" -> new Search(Optional.empty(), VARIABLE + " is stock");
+      case "", "auto" -> inJar(cache);
+      case "native" -> required(inJar(cache));
       default ->
           throw new InputException(VARIABLE + " must be auto, native or stock, not '" + wish + "'");
+    };
+  }
+
+  private static Search required(Search found) {
+    if (found.library().isEmpty()) {
+      throw new InputException(
+          "%s asks for native operators, but %s (%s=auto goes on with ONNX Runtime's own)"
+              .formatted(VARIABLE, found.explanation(), VARIABLE));
     }
+    return found;
   }
 
   private static Search inJar(CacheFolder cache) {

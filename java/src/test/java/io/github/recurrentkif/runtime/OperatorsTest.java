@@ -385,7 +385,7 @@ class OperatorsTest {
   void theRotaryEmbeddingTurnsAndTurnsBack(int heads, int width) {
     int rows = 35;
     int half = width / 2;
-    float[] x = normal(1, rows, heads * width);
+    float[] x = normal(1, rows, (long) heads * width);
     float[] cosine = normal(2, rows, half);
     float[] sine = normal(3, rows, half);
     for (String tier : OperatorRun.tiers()) {
@@ -470,6 +470,98 @@ class OperatorsTest {
       assertClose(da, gradients.get(0), 1e-6, tier + " da");
       assertClose(db, gradients.get(1), 1e-6, tier + " db");
     }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "1, 3, 2, 1, false",
+    "70, 33, 50, 8, false",
+    "70, 300, 130, 8, true",
+    "300, 20, 17, 20, true",
+    "0, 8, 8, 4, true"
+  })
+  void anAdapterAndItsGradient(int rows, int in, int out, int rank, boolean dropout) {
+    float scale = 2;
+    float[] y = normal(1, rows, out);
+    float[] x = normal(2, rows, in);
+    float[] a = normal(3, rank, in);
+    float[] b = normal(4, out, rank);
+    float[] gz = normal(5, rows, out);
+    long[] offsets = {0, rows / 3, rows};
+    long[] keys = {99, 0, 4, 99, 1, 0};
+    double[] mask = new double[rows * in];
+    Arrays.fill(mask, 1);
+    for (int s = 0; s < 2 && dropout; s++) {
+      int first = (int) keys[3 * s + 2];
+      long[] key = {keys[3 * s], keys[3 * s + 1]};
+      float[] plane = DropoutMasks.of(key, first + rows, in, 3, 0.25);
+      for (int i = (int) offsets[s]; i < offsets[s + 1]; i++) {
+        for (int j = 0; j < in; j++) {
+          mask[i * in + j] = plane[(first + i - (int) offsets[s]) * in + j];
+        }
+      }
+    }
+    double[] t = new double[rows * rank];
+    double[] z = new double[rows * out];
+    double[] da = new double[rank * in];
+    double[] db = new double[out * rank];
+    double[] dx = new double[rows * in];
+    for (int i = 0; i < rows; i++) {
+      for (int l = 0; l < rank; l++) {
+        double dt = 0;
+        for (int j = 0; j < in; j++) {
+          t[i * rank + l] += mask[i * in + j] * x[i * in + j] * a[l * in + j];
+        }
+        for (int o = 0; o < out; o++) {
+          z[i * out + o] += scale * t[i * rank + l] * b[o * rank + l];
+          dt += scale * (double) gz[i * out + o] * b[o * rank + l];
+          db[o * rank + l] += scale * gz[i * out + o] * t[i * rank + l];
+        }
+        for (int j = 0; j < in; j++) {
+          da[l * in + j] += dt * mask[i * in + j] * x[i * in + j];
+          dx[i * in + j] += mask[i * in + j] * dt * a[l * in + j];
+        }
+      }
+    }
+    Arrays.setAll(z, i -> z[i] + y[i]);
+    for (String tier : OperatorRun.tiers()) {
+      OperatorRun forward = new OperatorRun("LowRankUpdate").input(y, rows, out).input(x, rows, in);
+      List<float[]> results =
+          adapter(forward, a, b, in, out, rank, dropout ? offsets : new long[0], keys)
+              .tier(tier)
+              .run(runtime, 2);
+      assertClose(z, results.get(0), 1e-5, tier + " z");
+      assertClose(t, results.get(1), 1e-5, tier + " t");
+      OperatorRun backward =
+          new OperatorRun("LowRankUpdateGrad")
+              .input(gz, rows, out)
+              .input(x, rows, in)
+              .input(results.get(1), rows, rank);
+      List<float[]> gradients =
+          adapter(backward, a, b, in, out, rank, dropout ? offsets : new long[0], keys)
+              .tier(tier)
+              .run(runtime, 3);
+      assertClose(da, gradients.get(0), 1e-5, tier + " dA");
+      assertClose(db, gradients.get(1), 1e-5, tier + " dB");
+      assertClose(dx, gradients.get(2), 1e-5, tier + " dx");
+    }
+  }
+
+  private static OperatorRun adapter(
+      OperatorRun run,
+      float[] a,
+      float[] b,
+      int in,
+      int out,
+      int rank,
+      long[] offsets,
+      long[] keys) {
+    run.attribute("scale", 2f)
+        .attribute("place", 3)
+        .attribute("probability", 0.25f)
+        .input(a, rank, in)
+        .input(b, out, rank);
+    return offsets.length == 0 ? run : run.input(offsets, 3).input(keys, 2, 3);
   }
 
   @Test

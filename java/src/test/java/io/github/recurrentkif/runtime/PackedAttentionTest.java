@@ -24,7 +24,7 @@ class PackedAttentionTest {
    *
    * @param distances of the bias; 0 for none
    */
-  private record Problem(
+  record Problem(
       int heads,
       int groups,
       int width,
@@ -59,6 +59,7 @@ class PackedAttentionTest {
     }
   }
 
+  @SuppressWarnings("UnusedVariable") // JUnit reads it
   private static final List<Problem> PROBLEMS =
       List.of(
           problem(1, 1, 1, of(1), false, 0, false, false),
