@@ -174,8 +174,7 @@ class RunRequestTest {
                       Optional.empty(),
                       Optional.empty(),
                       Optional.of(Path.of("run")),
-                      Optional.empty(),
-                      Optional.empty(),
+                      BackendRequest.nothing(),
                       Map.of()))
               .configuration();
       assertEquals(order <= 3 ? 4 : 15, new HashSet<>(run.tasks()).size());
