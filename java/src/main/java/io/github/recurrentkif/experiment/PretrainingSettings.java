@@ -1,6 +1,7 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.model.T5Initialization;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,6 +37,12 @@ public final class PretrainingSettings {
       Setting.whole("held-out-samples", 256, 1, "of each kind, never trained on");
   public static final Setting<Integer> HELD_OUT_INTERVAL =
       Setting.whole("held-out-interval", 500, 1, "updates between two held-out losses");
+  public static final Setting<T5Initialization> INITIALIZATION =
+      Setting.choice(
+          "initialization",
+          T5Initialization.STANDARD,
+          T5Initialization.class,
+          "of the weights; mimetic: the encoder first attends to equal words and to neighbours");
   public static final Setting<Double> CHECKPOINT_SECONDS =
       Setting.upTo("checkpoint-seconds", 30, 86_400, "between two checkpoints; 0 for every update");
   public static final Setting<Integer> THREADS =
@@ -58,6 +65,7 @@ public final class PretrainingSettings {
           MAXIMUM_TOKENS,
           HELD_OUT_SAMPLES,
           HELD_OUT_INTERVAL,
+          INITIALIZATION,
           CHECKPOINT_SECONDS,
           THREADS,
           SEED);
