@@ -224,18 +224,19 @@ public final class Pretraining implements AutoCloseable {
             .get(PretrainingSettings.INITIALIZATION)
             .initialize(learner.weights(), config, key.at(INITIAL_WEIGHTS));
       }
-      LearningRateSchedule schedule =
+      int schedule = settings.get(PretrainingSettings.SCHEDULE_UPDATES);
+      LearningRateSchedule rates =
           new LearningRateSchedule.WarmupLinear(
               settings.get(PretrainingSettings.LEARNING_RATE),
               settings.get(PretrainingSettings.WARMUP_UPDATES),
-              updates);
+              schedule == 0 ? updates : schedule);
       long interval =
           (long) (settings.get(PretrainingSettings.CHECKPOINT_SECONDS) * 1_000_000_000L);
       listener.taskBegins(0, "pretraining", completed, updates);
       try (EventLog events = EventLog.open(folder.events(), eventBytes)) {
         long lastSave = System.nanoTime();
         while (completed < updates) {
-          Outcome outcome = learner.update(update(completed, schedule));
+          Outcome outcome = learner.update(update(completed, rates));
           completed++;
           listener.updated(completed, outcome);
           log(completed, outcome, events);
@@ -252,7 +253,7 @@ public final class Pretraining implements AutoCloseable {
       finish();
     }
 
-    private Update<Batch> update(long completed, LearningRateSchedule schedule) {
+    private Update<Batch> update(long completed, LearningRateSchedule rates) {
       int passes = settings.get(PretrainingSettings.ACCUMULATION);
       int rows = settings.get(PretrainingSettings.BATCH_SIZE);
       List<Batch> batches = new ArrayList<>(passes);
@@ -265,7 +266,7 @@ public final class Pretraining implements AutoCloseable {
         batches.add(builder.build(drawn));
       }
       return new Update<>(
-          batches, 1f / passes, schedule.at(completed), key.at(DROPOUT).at(completed));
+          batches, 1f / passes, rates.at(completed), key.at(DROPOUT).at(completed));
     }
 
     private void log(long completed, Outcome outcome, EventLog events) {

@@ -21,6 +21,12 @@ public final class PretrainingSettings {
       Setting.positive("learning-rate", 3e-3, "of AdamW, at the peak of the schedule");
   public static final Setting<Integer> WARMUP_UPDATES =
       Setting.whole("warmup-updates", 200, 0, "updates over which the learning rate rises from 0");
+  public static final Setting<Integer> SCHEDULE_UPDATES =
+      Setting.whole(
+          "schedule-updates",
+          0,
+          0,
+          "updates over which the learning rate rises and falls to 0; 0 for all, more to stop early");
   public static final Setting<Double> WEIGHT_DECAY =
       Setting.below("weight-decay", 0, 1, "of AdamW");
   public static final Setting<Double> MAXIMUM_GRADIENT_NORM =
@@ -57,6 +63,7 @@ public final class PretrainingSettings {
           ACCUMULATION,
           LEARNING_RATE,
           WARMUP_UPDATES,
+          SCHEDULE_UPDATES,
           WEIGHT_DECAY,
           MAXIMUM_GRADIENT_NORM,
           TEXT_SHARE,
