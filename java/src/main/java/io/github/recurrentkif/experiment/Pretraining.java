@@ -265,8 +265,7 @@ public final class Pretraining implements AutoCloseable {
         }
         batches.add(builder.build(drawn));
       }
-      return new Update<>(
-          batches, 1f / passes, rates.at(completed), key.at(DROPOUT).at(completed));
+      return new Update<>(batches, 1f / passes, rates.at(completed), key.at(DROPOUT).at(completed));
     }
 
     private void log(long completed, Outcome outcome, EventLog events) {

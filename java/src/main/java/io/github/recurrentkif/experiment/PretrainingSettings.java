@@ -26,7 +26,8 @@ public final class PretrainingSettings {
           "schedule-updates",
           0,
           0,
-          "updates over which the learning rate rises and falls to 0; 0 for all, more to stop early");
+          "updates over which the learning rate rises and falls to 0; 0 for all, more to stop"
+              + " early");
   public static final Setting<Double> WEIGHT_DECAY =
       Setting.below("weight-decay", 0, 1, "of AdamW");
   public static final Setting<Double> MAXIMUM_GRADIENT_NORM =
