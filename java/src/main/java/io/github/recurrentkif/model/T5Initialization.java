@@ -8,6 +8,7 @@ import io.github.recurrentkif.memory.ParameterVector;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 
 /** The weights of a new T5. */
@@ -106,8 +107,8 @@ public enum T5Initialization {
     for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
       boolean norm = tensor.name().endsWith("layer_norm.weight");
       Start start = norm ? new Start(tensor.name(), 0) : start(tensor.name(), config);
-      RandomKey own = keys.get(tensor.name());
-      RandomKey shared = keys.get(start.sharing);
+      RandomKey own = Objects.requireNonNull(keys.get(tensor.name()));
+      RandomKey shared = Objects.requireNonNull(keys.get(start.sharing));
       try (Arena arena = Arena.ofConfined()) {
         MemorySegment values = arena.allocate(tensor.elements() * JAVA_FLOAT.byteSize(), 4);
         for (long i = 0; i < tensor.elements(); i++) {

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SequencedMap;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.ObjectMapper;
@@ -57,6 +58,10 @@ class T5InitializationTest {
     return values;
   }
 
+  private static float[] of(Map<String, float[]> values, String tensor) {
+    return Objects.requireNonNull(values.get(tensor));
+  }
+
   private static double deviation(float[] values) {
     double squares = 0;
     for (float value : values) {
@@ -69,10 +74,10 @@ class T5InitializationTest {
   void the_standard_start_has_the_deviations_of_hugging_face() {
     Map<String, float[]> values = initialized(T5Initialization.STANDARD, 1);
 
-    assertEquals(1.0 / 32, deviation(values.get(ATTENTION + "q.weight")), 0.002);
-    assertEquals(1.0 / 8, deviation(values.get(ATTENTION + "k.weight")), 0.008);
-    assertEquals(1, deviation(values.get("shared.weight")), 0.05);
-    for (float norm : values.get("encoder.final_layer_norm.weight")) {
+    assertEquals(1.0 / 32, deviation(of(values, ATTENTION + "q.weight")), 0.002);
+    assertEquals(1.0 / 8, deviation(of(values, ATTENTION + "k.weight")), 0.008);
+    assertEquals(1, deviation(of(values, "shared.weight")), 0.05);
+    for (float norm : of(values, "encoder.final_layer_norm.weight")) {
       assertEquals(1, norm);
     }
   }
@@ -80,8 +85,8 @@ class T5InitializationTest {
   @Test
   void the_mimetic_start_has_heads_for_equal_words_and_heads_for_neighbours() {
     Map<String, float[]> values = initialized(T5Initialization.MIMETIC, 1);
-    float[] query = values.get(ATTENTION + "q.weight");
-    float[] key = values.get(ATTENTION + "k.weight");
+    float[] query = of(values, ATTENTION + "q.weight");
+    float[] key = of(values, ATTENTION + "k.weight");
     int half = query.length / 2;
 
     assertArrayEquals(Arrays.copyOf(query, half), Arrays.copyOf(key, half));
@@ -91,7 +96,7 @@ class T5InitializationTest {
     // 64^-1/2 * 16^-1/4: unscaled scores of different words keep a deviation of one.
     assertEquals(1.0 / 16, deviation(query), 0.004);
 
-    float[] bias = values.get(BIAS);
+    float[] bias = of(values, BIAS);
     for (int head = 0; head < HEADS; head++) {
       for (int bucket = 0; bucket < BUCKETS; bucket++) {
         int first = head % 2 == 0 ? 1 : 17;
@@ -105,9 +110,9 @@ class T5InitializationTest {
   @Test
   void the_same_key_gives_the_same_weights_and_another_others() {
     for (T5Initialization initialization : T5Initialization.values()) {
-      float[] first = initialized(initialization, 1).get("shared.weight");
-      assertArrayEquals(first, initialized(initialization, 1).get("shared.weight"));
-      assertFalse(Arrays.equals(first, initialized(initialization, 2).get("shared.weight")));
+      float[] first = of(initialized(initialization, 1), "shared.weight");
+      assertArrayEquals(first, of(initialized(initialization, 1), "shared.weight"));
+      assertFalse(Arrays.equals(first, of(initialized(initialization, 2), "shared.weight")));
     }
   }
 }
