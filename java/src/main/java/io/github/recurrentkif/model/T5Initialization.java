@@ -64,7 +64,7 @@ public enum T5Initialization {
       return head < config.heads() / 2;
     }
 
-    /** Half of the buckets are for keys to the right; near distances have one bucket each. */
+    // Half of the buckets are for keys to the right; near distances have one bucket each.
     private static double preference(long bucket, long head, T5Config config) {
       long side = config.buckets() / 2L;
       if (matching(head, config)) {
