@@ -25,6 +25,11 @@ import picocli.CommandLine.Option;
             + " by Recurrent-KIF; needs nothing but this program.")
 final class DemoCommand implements Callable<Integer> {
 
+  /** In the words of the task; line breaks count as spaces. */
+  private static final String QUESTION =
+      "What is the sentiment of the following paragraph? Choose one from the option. Option: Good,"
+          + " Bad. Text: although the soup was awful, the concert was not boring. Answer:";
+
   private final Terminal terminal;
 
   @Option(names = "--quick", description = "Fewer samples: under a minute, and rougher numbers.")
@@ -95,10 +100,11 @@ final class DemoCommand implements Callable<Integer> {
   private static String next(Path folder) {
     return """
 
-    With a model and data of your own (a Hugging Face T5 folder; TASK.json in train/ and test/):
-      kif train --model MODEL --data DATA --tasks TASK,TASK --method recurrent-kif --output RUN
-      kif generate --model MODEL --adapter RUN/adapters/02-TASK, with a prompt, asks what was learned; here: %s
+    Ask the model what it has learned; train it on tasks of your choice; then do so with a model and data of
+    your own in place of those (a Hugging Face T5 folder; TASK.json in train/, dev/ and test/):
+      ./kif generate --model %1$s/model --adapter %1$s/recurrent-kif/adapters/06-yes-no "%2$s"
+      ./kif train --model %1$s/model --data %1$s/tasks --tasks topic,sentiment --method recurrent-kif --set epochs=3 --set learning-rate=0.003 --output %1$s/own
     """
-        .formatted(folder.resolve("recurrent-kif").resolve("adapters").resolve("06-yes-no"));
+        .formatted(folder, QUESTION);
   }
 }

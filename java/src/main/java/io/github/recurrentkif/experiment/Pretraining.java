@@ -9,7 +9,6 @@ import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.ModelWriter;
 import io.github.recurrentkif.model.T5Config;
-import io.github.recurrentkif.model.T5Initialization;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.training.Learner;
@@ -24,7 +23,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
@@ -49,9 +47,6 @@ public final class Pretraining implements AutoCloseable {
 
   /** Updates between two lines of the log. */
   private static final int LOGGED = 20;
-
-  /** Rows of a batch whose loss is only measured. */
-  private static final int MEASURED_ROWS = 64;
 
   private static final List<String> TOKENIZER_FILES =
       List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json");
@@ -161,12 +156,11 @@ public final class Pretraining implements AutoCloseable {
         TrainingArtifacts.prepare(config, new Trainables.EveryWeight(), false, backend.cache());
     try (ParameterVector weights =
             new ParameterVector(trained.layout(), backend.kernels().device());
-        ParameterVector unused = new ParameterVector(trained.layout(), backend.kernels().device());
         TextObjective objective = objective(trained, weights);
         TextObjective measure = objective(measured, weights);
         Learner<Batch> learner =
             new Learner<>(weights, backend.kernels(), objective, optimizer())) {
-      new Session(learner, measure, unused, listener, stop).run();
+      new Session(learner, measure, listener, stop).run();
     }
   }
 
@@ -196,7 +190,6 @@ public final class Pretraining implements AutoCloseable {
 
     private final Learner<Batch> learner;
     private final TextObjective measure;
-    private final ParameterVector unused;
     private final RunListener listener;
     private final BooleanSupplier stop;
     private final RandomKey key = RandomKey.ofSeed(settings.get(PretrainingSettings.SEED));
@@ -205,14 +198,9 @@ public final class Pretraining implements AutoCloseable {
     private final long updates = settings.get(PretrainingSettings.UPDATES);
 
     Session(
-        Learner<Batch> learner,
-        TextObjective measure,
-        ParameterVector unused,
-        RunListener listener,
-        BooleanSupplier stop) {
+        Learner<Batch> learner, TextObjective measure, RunListener listener, BooleanSupplier stop) {
       this.learner = learner;
       this.measure = measure;
-      this.unused = unused;
       this.listener = listener;
       this.stop = stop;
     }
@@ -227,19 +215,22 @@ public final class Pretraining implements AutoCloseable {
         completed = state.required("completed").longValue();
         eventBytes = state.required("events").longValue();
       } else {
-        T5Initialization.initialize(learner.weights(), config, key.at(INITIAL_WEIGHTS));
+        settings
+            .get(PretrainingSettings.INITIALIZATION)
+            .initialize(learner.weights(), config, key.at(INITIAL_WEIGHTS));
       }
-      LearningRateSchedule schedule =
+      int schedule = settings.get(PretrainingSettings.SCHEDULE_UPDATES);
+      LearningRateSchedule rates =
           new LearningRateSchedule.WarmupLinear(
               settings.get(PretrainingSettings.LEARNING_RATE),
               settings.get(PretrainingSettings.WARMUP_UPDATES),
-              updates);
+              schedule == 0 ? updates : schedule);
       CheckpointClock clock =
           new CheckpointClock(settings.get(PretrainingSettings.CHECKPOINT_SECONDS));
       listener.taskBegins(0, "pretraining", completed, updates);
       try (EventLog events = EventLog.open(folder.events(), eventBytes)) {
         while (completed < updates) {
-          Outcome outcome = learner.update(update(completed, schedule));
+          Outcome outcome = learner.update(update(completed, rates));
           completed++;
           listener.updated(completed, outcome);
           log(completed, outcome, events);
@@ -256,7 +247,7 @@ public final class Pretraining implements AutoCloseable {
       finish();
     }
 
-    private Update<Batch> update(long completed, LearningRateSchedule schedule) {
+    private Update<Batch> update(long completed, LearningRateSchedule rates) {
       int passes = settings.get(PretrainingSettings.ACCUMULATION);
       int rows = settings.get(PretrainingSettings.BATCH_SIZE);
       List<Batch> batches = new ArrayList<>(passes);
@@ -268,8 +259,7 @@ public final class Pretraining implements AutoCloseable {
         }
         batches.add(builder.build(drawn));
       }
-      return new Update<>(
-          batches, 1f / passes, schedule.at(completed), key.at(DROPOUT).at(completed));
+      return new Update<>(batches, 1f / passes, rates.at(completed), key.at(DROPOUT).at(completed));
     }
 
     private void log(long completed, Outcome outcome, EventLog events) {
@@ -290,36 +280,13 @@ public final class Pretraining implements AutoCloseable {
         events.append(line);
       }
       if (measured) {
-        double text = loss(samples.heldOutTexts(key.at(HELD_OUT).at(0)));
-        double prompts = loss(samples.heldOutPrompts(key.at(HELD_OUT).at(1)));
         Map<String, Object> line = new LinkedHashMap<>();
         line.put("event", "held-out");
         line.put("update", completed);
-        line.put("text_loss", text);
-        line.put("prompt_loss", prompts);
+        line.putAll(HeldOut.measure(measure, samples, key.at(HELD_OUT), builder));
         events.append(line);
-        listener.notice(
-            String.format(
-                Locale.ROOT,
-                "held-out loss after update %d: text %.4f, prompts %.4f",
-                completed,
-                text,
-                prompts));
+        listener.notice("held out, update " + completed + ": " + HeldOut.text(line));
       }
-    }
-
-    /** The mean loss of a token, without dropout. */
-    private double loss(List<EncodedSample> heldOut) {
-      double sum = 0;
-      long tokens = 0;
-      for (int from = 0; from < heldOut.size(); from += MEASURED_ROWS) {
-        Batch batch =
-            builder.build(heldOut.subList(from, Math.min(from + MEASURED_ROWS, heldOut.size())));
-        int labelled = batch.labelledTokens();
-        sum += measure.gradient(batch, key, unused) * labelled;
-        tokens += labelled;
-      }
-      return sum / tokens;
     }
 
     private void save(long completed, long eventBytes) {
