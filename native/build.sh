@@ -1,12 +1,13 @@
 #!/bin/sh
-# Compiles the kernels into a shared library:
+# Compiles two shared libraries: the kernels, and the operators for ONNX Runtime.
 #
 #   native/build.sh WORK_DIR [RESOURCE_DIR]
 #
-# WORK_DIR gets objects, the library (PLATFORM/libkif.so, or .dylib) and test.properties, which says
-# whether tests must find the native kernels. RESOURCE_DIR, what a jar is made of, gets the library
-# as native/PLATFORM/libkif.so. Compiles only what changed. Compiler: $CC, else cc, gcc or clang;
-# without one it says so and succeeds, for the Java kernels do the same work.
+# WORK_DIR gets objects, the libraries (PLATFORM/libkif.so and libkif_operators.so, or .dylib) and
+# test.properties, which says whether tests must find them. RESOURCE_DIR, what a jar is made of, gets
+# the libraries as native/PLATFORM/libkif.so and libkif_operators.so. Compiles only what changed.
+# Compiler: $CC, else cc, gcc or clang; without one it says so and succeeds, for the Java kernels and
+# ONNX Runtime's own operators do the same work.
 set -eu
 
 source=$(cd "$(dirname "$0")" && pwd)
@@ -28,8 +29,8 @@ if [ -n "${CC:-}" ] && [ "$compiler" != "$CC" ]; then
 fi
 
 case $(uname -s) in
-  Linux) system=linux library=libkif.so ;;
-  Darwin) system=macos library=libkif.dylib ;;
+  Linux) system=linux suffix=so ;;
+  Darwin) system=macos suffix=dylib ;;
   *) system=unknown compiler= ;;
 esac
 case $(uname -m) in
@@ -41,56 +42,79 @@ platform=$system-$machine
 
 if [ -z "$compiler" ]; then
   echo "[WARNING] NO NATIVE KERNELS: no C compiler found (CC, cc, gcc, clang) on $(uname -s) $(uname -m);" \
-    "the build goes on with the Java kernels, which give the same results more slowly."
+    "the build goes on with the Java kernels and ONNX Runtime's operators, which give the same" \
+    "results more slowly."
   if [ -n "$resources" ]; then
     rm -rf "$resources/native"
   fi
-  echo "kif.kernels=${KIF_KERNELS:-auto}" > "$work/test.properties"
+  {
+    echo "kif.kernels=${KIF_KERNELS:-auto}"
+    echo "kif.operators=optional"
+  } > "$work/test.properties"
   exit 0
 fi
 
+common="-O3 -fPIC -pthread -fvisibility=hidden -fno-fast-math -fno-math-errno -fno-trapping-math
+  -Wall -Wextra"
+if [ -n "${CI:-}" ]; then
+  common="$common -Werror"
+fi
 # Exactness: no contraction to fused multiply-add, no fast-math. No code here looks at errno or at
 # floating-point exceptions, and saying so lets square roots and selections become vector code.
-flags="-std=c11 -O3 -fPIC -pthread -fvisibility=hidden -ffp-contract=off -fno-fast-math
-  -fno-math-errno -fno-trapping-math -Wall -Wextra -I$source/include"
-if [ -n "${CI:-}" ]; then
-  flags="$flags -Werror"
-fi
-if [ "$system" = macos ]; then
-  link="-dynamiclib -Wl,-install_name,@rpath/libkif.dylib"
-else
-  link="-shared -Wl,-soname,libkif.so -Wl,-z,defs -Wl,--build-id=none"
-fi
+kernel_flags="-std=c11 -ffp-contract=off -I$source/include"
+# The operators are exact to rounding only: they fuse. Their vectors never cross a boundary between
+# files, so that it does not matter how a tier would pass them.
+operator_flags="-std=gnu11 -ffp-contract=fast -Wno-psabi"
 
 avx2_flags="-mavx2"
 avx512_flags="-mavx512f -mavx512vl -mavx512dq -mavx512bw -mprefer-vector-width=512"
+knows() { # options
+  # shellcheck disable=SC2086
+  [ "$machine" = x86_64 ] && echo 'int x;' | $compiler $1 -x c -c -o /dev/null - > /dev/null 2>&1
+}
 tiers=baseline
-if [ "$machine" = x86_64 ] && echo 'int x;' |
-  $compiler $avx512_flags -x c -c -o /dev/null - > /dev/null 2>&1; then
+operator_tiers=baseline
+if knows "$avx512_flags"; then
   tiers="baseline avx2 avx512"
-  flags="$flags -DKIF_X86_TIERS"
+  operator_tiers=$tiers
+  common="$common -DKIF_X86_TIERS"
+  if knows "$avx512_flags -mavx512bf16"; then
+    operator_tiers="$operator_tiers avx512bf16"
+    operator_flags="$operator_flags -DKIF_BF16_TIER"
+  fi
 fi
 
-# What the library is made of; a change of any of it, and only that, compiles again.
+# What the libraries are made of; a change of any of it, and only that, compiles again.
 stamp=$(
-  echo "$compiler" "$flags" "$link" "$tiers"
+  echo "$compiler" "$common" "$kernel_flags" "$operator_flags" "$operator_tiers"
   $compiler --version 2> /dev/null | head -n 1
-  cat "$source"/include/*.h "$source"/src/*.[ch] "$0" | cksum
+  cat "$source"/include/*.h "$source"/src/*.[ch] "$source"/operators/*.[ch] "$0" | cksum
 )
-built=$work/$platform/$library
-if [ ! -f "$built" ] || [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ]; then
+if [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ] ||
+  [ ! -f "$work/$platform/libkif.$suffix" ] || [ ! -f "$work/$platform/libkif_operators.$suffix" ]; then
   rm -f "$work/stamp"
   mkdir -p "$work/objects" "$work/$platform"
-  echo "Compiling the native kernels for $platform ($tiers) with $($compiler --version | head -n 1)"
-  objects=
   compile() { # object, source, options
     object=$work/objects/$1.o
-    file=$source/src/$2
+    file=$source/$2
     shift 2
     # shellcheck disable=SC2086
-    $compiler $flags "$@" -c "$file" -o "$object"
+    $compiler $common "$@" -c "$file" -o "$object"
     objects="$objects $object"
   }
+  link() { # name
+    if [ "$system" = macos ]; then
+      options="-dynamiclib -Wl,-install_name,@rpath/$1.dylib"
+    else
+      options="-shared -Wl,-soname,$1.so -Wl,-z,defs -Wl,--build-id=none"
+    fi
+    # shellcheck disable=SC2086
+    $compiler -pthread $options $objects -lm -o "$work/$platform/$1.new"
+    mv "$work/$platform/$1.new" "$work/$platform/$1.$suffix"
+  }
+
+  echo "Compiling the native kernels for $platform ($tiers) with $($compiler --version | head -n 1)"
+  objects=
   for tier in $tiers; do
     case $tier in
       avx2) options=$avx2_flags ;;
@@ -98,23 +122,53 @@ if [ ! -f "$built" ] || [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ]; the
       *) options= ;;
     esac
     # shellcheck disable=SC2086
-    compile "operations_$tier" operations.c "-DKIF_TIER=$tier" $options
+    compile "operations_$tier" src/operations.c $kernel_flags "-DKIF_TIER=$tier" $options
+    # shellcheck disable=SC2086
+    compile "fusion_$tier" src/fusion.c $kernel_flags "-DKIF_TIER=$tier" $options
   done
-  compile pool pool.c
-  compile kif kif.c
   # shellcheck disable=SC2086
-  $compiler -pthread $link $objects -lm -o "$built.new"
-  mv "$built.new" "$built"
+  compile pool src/pool.c $kernel_flags
+  # shellcheck disable=SC2086
+  compile kif src/kif.c $kernel_flags
+  # shellcheck disable=SC2086
+  compile stored src/stored.c $kernel_flags
+  link libkif
+
+  echo "Compiling the operators for $platform ($operator_tiers)"
+  objects=
+  for tier in $operator_tiers; do
+    case $tier in
+      avx2) options="$avx2_flags -mfma" ;;
+      avx512) options="$avx512_flags -mfma" ;;
+      avx512bf16) options="$avx512_flags -mfma -mavx512bf16" ;;
+      *) options= ;;
+    esac
+    for file in attention drop gate head_loss low_rank norm product rotary tier; do
+      # shellcheck disable=SC2086
+      compile "${file}_$tier" "operators/$file.c" $operator_flags "-DKIF_TIER=$tier" $options
+    done
+  done
+  for file in operators pack; do
+    # shellcheck disable=SC2086
+    compile "$file" "operators/$file.c" $operator_flags
+  done
+  link libkif_operators
   echo "$stamp" > "$work/stamp"
 fi
 
 if [ -n "$resources" ]; then
-  target=$resources/native/$platform/$library
-  if ! cmp -s "$built" "$target"; then
-    mkdir -p "$(dirname "$target")"
-    cp "$built" "$target.new"
-    mv "$target.new" "$target"
-  fi
+  for library in libkif libkif_operators; do
+    built=$work/$platform/$library.$suffix
+    target=$resources/native/$platform/$library.$suffix
+    if ! cmp -s "$built" "$target"; then
+      mkdir -p "$(dirname "$target")"
+      cp "$built" "$target.new"
+      mv "$target.new" "$target"
+    fi
+  done
 fi
-# With a compiler, tests that fell back to the Java kernels in silence would prove nothing.
-echo "kif.kernels=${KIF_KERNELS:-native}" > "$work/test.properties"
+# With a compiler, tests that did without in silence would prove nothing.
+{
+  echo "kif.kernels=${KIF_KERNELS:-native}"
+  echo "kif.operators=required"
+} > "$work/test.properties"

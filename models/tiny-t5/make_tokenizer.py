@@ -1,4 +1,4 @@
-"""Makes tokenizer.json and what belongs to it from a text file: python make_tokenizer.py TEXT FOLDER
+"""Makes tokenizer.json and what belongs to it from a text file: python make_tokenizer.py TEXT FOLDER [TOKENS]
 
 A unigram tokenizer with the conventions of T5: <pad> 0, </s> 1, <unk> 2, sentinels at the end, the first one last.
 Its pieces are the most frequent words, scored by their frequency, and single characters for all other words.
@@ -13,12 +13,11 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-VOCABULARY = 512
 SENTINELS = 32
 SPECIAL = ["<pad>", "</s>", "<unk>"]
 
 
-def main(text, folder):
+def main(text, folder, vocabulary):
     normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
     )
@@ -31,7 +30,7 @@ def main(text, folder):
             counts.update(word for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(line)))
     characters = ["\u2581"] + list(string.ascii_letters + string.digits + string.punctuation)
     total = sum(counts.values())
-    room = VOCABULARY - SENTINELS - len(SPECIAL) - len(characters)
+    room = vocabulary - SENTINELS - len(SPECIAL) - len(characters)
     words = sorted((w for w in counts if w not in characters), key=lambda w: (-counts[w], w))[:room]
     rarest = math.log(1 / total)
     pieces = [(token, 0.0) for token in SPECIAL]
@@ -66,4 +65,4 @@ def write(file, value):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 512)

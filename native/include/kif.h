@@ -192,6 +192,82 @@ KIF_API int32_t kif_dropout_mask(kif_context *context, float *mask, int64_t plan
                                  uint32_t drop_below, float kept_value);
 
 /*
+ * Fusing weights as files store them, a run of elements at a time. These functions need no context
+ * and use no threads of their own; calls may run side by side. Arrays may lie at any address and
+ * may not overlap. Types are widened to float32 exactly and results rounded to the nearest even;
+ * a type is one of the values below.
+ */
+enum { KIF_F32 = 0, KIF_F16 = 1, KIF_BF16 = 2 };
+
+typedef struct {
+  const void *data;
+  int32_t type;
+} kif_stored;
+
+/* A score: |a - b|, |a|, or |a*b|. */
+enum { KIF_DIFFERENCE = 0, KIF_VALUE = 1, KIF_PRODUCT = 2 };
+
+/* What of a task vector takes part. */
+enum {
+  KIF_EVERY = 0,
+  KIF_LARGE = 1, /* |t| at or above a threshold */
+  KIF_RANDOM = 2 /* drawn; what takes part is multiplied by kept_value */
+};
+
+/*
+ * How models become one. With x_i the models and c_i their weights:
+ *   t_i = x_i - base, or x_i where task_vectors is 0 (base is then not read and may be null)
+ *   t_i = 0 where t_i does not take part (sparsity)
+ *   t_i = 0 where consensus is set and t_i has not the sign of the sum of all c_i*t_i
+ *   t   = sum of c_i*t_i, in the order of the models,
+ *         divided, where normalize is set, by the sum of the c_i of all t_i that took part up to
+ *         here (by 1 where none did, or they add up to 0)
+ *   out = base + scale*t, or scale*t where task_vectors is 0
+ * Element e of the tensor draws word e%4 of Philox 4x32-10 at counter (e/4 low, e/4 high, model, 0)
+ * and takes part where its upper 24 bits are not below drop_below.
+ */
+typedef struct {
+  int32_t task_vectors, sparsity, consensus, normalize;
+  float scale, kept_value;
+  uint64_t key;
+  uint32_t drop_below;
+} kif_combination;
+
+enum { KIF_MAX_MODELS = 64, KIF_HISTOGRAM_SIZE = 65536 };
+
+/*
+ * Counts scores by their bits: with k the bits of the score without its sign, level 0 counts k >>
+ * 15, and level 1 counts k & 0x7fff of those whose k >> 15 is the prefix. Adds to counts.
+ */
+KIF_API int32_t kif_stored_histogram(const kif_stored *a, const kif_stored *b, int32_t kind,
+                                     int64_t n, int32_t level, uint32_t prefix,
+                                     uint32_t counts[KIF_HISTOGRAM_SIZE]);
+
+/*
+ * Combines count models; first is the number of the first element in its tensor. thresholds (one
+ * for each model) are read where sparsity is KIF_LARGE. Adds to *not_finite how many results are
+ * infinite or no number.
+ */
+KIF_API int32_t kif_stored_combine(void *out, int32_t type, const kif_stored *base,
+                                   const kif_stored *models, const float *weights,
+                                   const float *thresholds, int32_t count,
+                                   const kif_combination *rule, int64_t first, int64_t n,
+                                   int64_t *not_finite);
+
+/*
+ * Merges what was learned anew and what was learned before over one base:
+ *   out = base + (a*(new - base) + b*(old - base))
+ * with (a, b) of the rule chosen as kif_merge does, by whether the scores lie above the thresholds.
+ * A score is of that kind over a pair of arrays: {new, base} for KIF_DIFFERENCE. The rule's score
+ * and resets are not read.
+ */
+KIF_API int32_t kif_stored_merge(void *out, int32_t type, const kif_stored *base,
+                                 const kif_stored *new_model, const kif_stored *old_model,
+                                 const kif_stored new_score[2], const kif_stored old_score[2],
+                                 int32_t score_kind, float new_threshold, float old_threshold,
+                                 const kif_merge_rule *rule, int64_t n, int64_t *not_finite);
+
+/*
  * Functions that `kif bench kernels --library FILE --symbol NAME --op ...` takes in place of ours.
  * They do what the function of the same name above does, on n elements without padding, with the
  * same bits, and return when it is done. n may be any number from 0 on; arrays are aligned to 64

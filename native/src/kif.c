@@ -25,6 +25,8 @@ struct kif_context {
   kif_histogram *histograms; /* one per thread */
   double *sums;              /* of the blocks of a norm; grows as needed */
   int64_t sums_capacity;
+  float *kept;               /* scores in the bracket of a threshold; grows as needed */
+  int64_t kept_capacity;
 };
 
 /* ---- instruction sets ---- */
@@ -101,6 +103,11 @@ const char *kif_isa_name(int32_t isa) {
   return isa >= KIF_ISA_BEST && isa <= KIF_ISA_AVX512 ? isa_names[isa] : "unknown";
 }
 
+int32_t kif_allowed_isa(void) {
+  pthread_once(&isa_once, find_isa);
+  return supported_isa < allowed_isa ? supported_isa : allowed_isa;
+}
+
 int32_t kif_supported_isa(void) {
   pthread_once(&isa_once, find_isa);
   return supported_isa;
@@ -147,6 +154,7 @@ void kif_context_destroy(kif_context *context) {
   pthread_mutex_destroy(&context->call);
   free(context->histograms);
   free(context->sums);
+  free(context->kept);
   free(context);
 }
 
@@ -344,12 +352,29 @@ int32_t kif_squared_norm(kif_context *context, const float *v, int64_t n, double
 
 /* ---- threshold ---- */
 
+/*
+ * A sample of the scores tells a bracket of magnitudes that almost surely holds the two elements
+ * looked for. One pass counts what lies below it and keeps what lies in it, and radix selection
+ * finds the two among those. Where the bracket turns out to miss them, or to hold too much because
+ * many scores are equal, radix selection looks through all scores instead. Both ways are exact, so
+ * which one is taken shows in the time only.
+ */
+enum {
+  PIECE = 4096,           /* elements whose kept scores are handed over at once */
+  KEPT_ALL = 1 << 15,     /* so few elements are all kept */
+  KEPT_SHARE = 16,        /* of more, one in so many at most */
+  FEWEST_SAMPLES = 1 << 12,
+  MOST_SAMPLES = 1 << 16,
+  ELEMENTS_PER_SAMPLE = 256,
+  DEVIATIONS = 4 /* of the rank in the sample, to either side */
+};
+
 typedef struct {
   kif_context *context;
   const float *I, *U;
   int32_t score;
-  int digit;
-  uint32_t prefix;
+  uint32_t first; /* magnitudes from here on, up to 2^bits of them, in bins of 2^shift */
+  int bits, shift;
 } selection;
 
 static void collect(kif_histogram *histogram) {
@@ -369,30 +394,138 @@ static void count_task(void *argument, int worker, int64_t begin, int64_t end) {
     collect(histogram);
   }
   histogram->uncollected += end - begin;
-  s->context->operations->count_digits(s->I, s->U, s->score, s->digit, s->prefix, begin, end,
-                                       histogram);
+  s->context->operations->count(s->I, s->U, s->score, s->first, s->bits, s->shift, begin, end,
+                                histogram);
 }
 
 /* Leaves the sums over all threads in the first histogram. */
-static const kif_histogram *count_digits(selection *s, int64_t n) {
+static const kif_histogram *count(selection *s, int64_t n, int64_t block) {
   kif_histogram *all = s->context->histograms;
-  int32_t threads = kif_pool_threads(s->context->pool);
+  int32_t threads = n <= block ? 1 : kif_pool_threads(s->context->pool);
   for (int32_t t = 0; t < threads; t++) {
     memset(&all[t], 0, sizeof all[t]);
     all[t].next = UINT32_MAX;
   }
-  kif_pool_run(s->context->pool, count_task, s, n, BLOCK);
+  kif_pool_run(s->context->pool, count_task, s, n, block);
   for (int32_t t = 0; t < threads; t++) {
     collect(&all[t]);
     if (t > 0) {
       for (int bin = 0; bin < BINS; bin++) {
         all->totals[bin] += all[t].totals[bin];
       }
-      all->largest = all[t].largest > all->largest ? all[t].largest : all->largest;
       all->next = all[t].next < all->next ? all[t].next : all->next;
     }
   }
   return all;
+}
+
+/*
+ * The magnitudes of rank k and k + 1, counted from 0, of n > k; the latter is the former where there
+ * is none. All n lie in the first 2^bits magnitudes from s->first on.
+ */
+static void select_neighbours(selection *s, int bits, int64_t n, int64_t k, int64_t block,
+                              uint32_t neighbours[2]) {
+  uint64_t below = (uint64_t)k; /* elements in the span before the one looked for */
+  const kif_histogram *histogram;
+  uint32_t bin;
+  s->bits = bits;
+  for (;;) {
+    s->shift = s->bits > DIGIT ? s->bits - DIGIT : 0;
+    histogram = count(s, n, block);
+    for (bin = 0; below >= histogram->totals[bin]; bin++) {
+      below -= histogram->totals[bin];
+    }
+    if (s->shift == 0) {
+      break;
+    }
+    s->first += bin << s->shift;
+    s->bits = s->shift;
+  }
+  neighbours[0] = neighbours[1] = s->first + bin;
+  if (k + 1 < n && below + 1 >= histogram->totals[bin]) {
+    const uint32_t end = 1u << s->bits;
+    do {
+      bin++;
+    } while (bin < end && histogram->totals[bin] == 0);
+    neighbours[1] = s->first + bin + (bin == end ? histogram->next : 0);
+  }
+}
+
+typedef struct {
+  kif_context *context;
+  const float *I, *U;
+  int32_t score;
+  int64_t n;
+  uint32_t low, high;
+  int64_t samples;
+  int64_t capacity;
+  atomic_int_least64_t below, inside;
+  atomic_int_least32_t largest;
+} bracketing;
+
+static void sample_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  enum { CHUNK = 256 };
+  const bracketing *b = argument;
+  int64_t places[CHUNK];
+  const int64_t stride = b->n / b->samples;
+  for (int64_t i = begin; i < end; i += CHUNK) {
+    int64_t stop = end - i < CHUNK ? end : i + CHUNK;
+    for (int64_t j = i; j < stop; j++) {
+      /* Scattered in each stretch, so that no period of the data meets that of the sample. */
+      uint64_t scattered = (uint64_t)(j + 1) * UINT64_C(0x9E3779B97F4A7C15) >> 40;
+      places[j - i] = j * stride + (int64_t)(scattered % (uint64_t)stride);
+    }
+    b->context->operations->gather(b->I, b->U, b->score, places, stop - i, b->context->kept + i);
+  }
+}
+
+/* Chooses the bracket for rank k. */
+static void choose_bracket(bracketing *b, int64_t k) {
+  b->low = 0;
+  b->high = INT32_MAX;
+  if (b->n <= KEPT_ALL) {
+    return;
+  }
+  kif_pool_run(b->context->pool, sample_task, b, b->samples, b->samples);
+  double share = (double)k / (double)b->n;
+  double rank = share * (double)b->samples;
+  double margin = DEVIATIONS * sqrt(rank * (1 - share)) + 2;
+  uint32_t found[2];
+  if (rank - margin >= 0) {
+    selection s = {.context = b->context, .I = b->context->kept, .score = KIF_SENSITIVITY};
+    select_neighbours(&s, MAGNITUDE, b->samples, (int64_t)(rank - margin), b->samples, found);
+    b->low = found[0];
+  }
+  if (rank + margin < (double)b->samples) {
+    selection s = {.context = b->context, .I = b->context->kept, .score = KIF_SENSITIVITY};
+    select_neighbours(&s, MAGNITUDE, b->samples, (int64_t)(rank + margin), b->samples, found);
+    b->high = found[0];
+  }
+}
+
+static void bracket_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  bracketing *b = argument;
+  float magnitudes[PIECE];
+  kif_bracketed sum = {0, 0, 0};
+  for (int64_t i = begin; i < end; i += PIECE) {
+    kif_bracketed found = {0, 0, 0};
+    b->context->operations->bracket(b->I, b->U, b->score, b->low, b->high, i,
+                                    end - i < PIECE ? end : i + PIECE, magnitudes, &found);
+    int64_t to = atomic_fetch_add_explicit(&b->inside, found.inside, memory_order_relaxed);
+    if (to + found.inside <= b->capacity) {
+      memcpy(b->context->kept + to, magnitudes, (size_t)found.inside * sizeof(float));
+    }
+    sum.below += found.below;
+    sum.largest = found.largest > sum.largest ? found.largest : sum.largest;
+  }
+  atomic_fetch_add_explicit(&b->below, sum.below, memory_order_relaxed);
+  int_least32_t largest = atomic_load_explicit(&b->largest, memory_order_relaxed);
+  while (sum.largest > largest &&
+         !atomic_compare_exchange_weak_explicit(&b->largest, &largest, sum.largest,
+                                                memory_order_relaxed, memory_order_relaxed)) {
+  }
 }
 
 static float float_of(uint32_t bits) {
@@ -402,38 +535,36 @@ static float float_of(uint32_t bits) {
 }
 
 /*
- * The elements of rank k and k + 1, counted from 0, of n > k; the latter is the former where there
- * is none. Both are NaN if any element is.
+ * The elements of rank k and k + 1, counted from 0, of b->n > k; the latter is the former where
+ * there is none. Both are NaN if any element is.
  */
-static void select_neighbours(selection *s, int64_t n, int64_t k, float neighbours[2]) {
-  uint64_t below = (uint64_t)k; /* elements of the prefix before the one looked for */
-  const kif_histogram *histogram = s->context->histograms;
-  uint32_t bin = 0;
-  s->prefix = 0;
-  for (s->digit = 0; s->digit < DIGITS; s->digit++) {
-    histogram = count_digits(s, n);
-    if (s->digit == 0 && histogram->largest > 0x7f800000) {
-      neighbours[0] = neighbours[1] = NAN;
-      return;
-    }
-    for (bin = 0; below >= histogram->totals[bin]; bin++) {
-      below -= histogram->totals[bin];
-    }
-    s->prefix = s->digit == 0 ? bin : s->prefix << NEXT_DIGIT | bin;
+static void find_neighbours(bracketing *b, int64_t k, float neighbours[2]) {
+  choose_bracket(b, k);
+  kif_pool_run(b->context->pool, bracket_task, b, b->n, BLOCK);
+  if (b->largest > 0x7f800000) {
+    neighbours[0] = neighbours[1] = NAN;
+    return;
   }
-  uint32_t found = s->prefix;
-  uint32_t next = found;
-  if (k + 1 < n && below + 1 >= histogram->totals[bin]) {
-    do {
-      bin++;
-    } while (bin < 1 << NEXT_DIGIT && histogram->totals[bin] == 0);
-    next = (found >> NEXT_DIGIT << NEXT_DIGIT) + bin;
-    if (bin == 1 << NEXT_DIGIT) {
-      next += histogram->next;
+  const int64_t last = k + 1 < b->n ? k + 1 : k;
+  selection s = {.context = b->context};
+  uint32_t found[2];
+  if (b->below <= k && last < b->below + b->inside && b->inside <= b->capacity) {
+    s.I = b->context->kept;
+    s.score = KIF_SENSITIVITY;
+    s.first = b->low;
+    int bits = 0;
+    while (bits < MAGNITUDE && (b->high - b->low) >> bits != 0) {
+      bits++;
     }
+    select_neighbours(&s, bits, b->inside, k - b->below, b->inside, found);
+  } else {
+    s.I = b->I;
+    s.U = b->U;
+    s.score = b->score;
+    select_neighbours(&s, MAGNITUDE, b->n, k, BLOCK, found);
   }
-  neighbours[0] = float_of(found);
-  neighbours[1] = float_of(next);
+  neighbours[0] = float_of(found[0]);
+  neighbours[1] = float_of(found[1]);
 }
 
 /* A quantile of count elements in order, before and after they are known. */
@@ -483,11 +614,29 @@ int32_t kif_threshold(kif_context *context, const float *I, const float *U, int3
     return KIF_OK;
   }
   interpolation p = {.quantile = quantile, .count = n - padding};
-  selection s = {.context = context, .I = I, .U = U, .score = score};
+  int64_t samples = n / ELEMENTS_PER_SAMPLE;
+  samples = samples < FEWEST_SAMPLES ? FEWEST_SAMPLES : samples;
+  samples = samples > MOST_SAMPLES ? MOST_SAMPLES : samples;
+  bracketing b = {.context = context,
+                  .I = I,
+                  .U = U,
+                  .score = score,
+                  .n = n,
+                  .samples = samples,
+                  .capacity = KEPT_ALL + n / KEPT_SHARE};
   pthread_mutex_lock(&context->call);
+  if (b.capacity > context->kept_capacity) {
+    float *kept = realloc(context->kept, (size_t)b.capacity * sizeof *kept);
+    if (kept == NULL) {
+      pthread_mutex_unlock(&context->call);
+      return KIF_OUT_OF_MEMORY;
+    }
+    context->kept = kept;
+    context->kept_capacity = b.capacity;
+  }
   run_alone(context, place_task, &p);
   /* Padding scores zero, and no score is smaller: it fills the first ranks. */
-  select_neighbours(&s, n, p.below + padding, p.neighbours);
+  find_neighbours(&b, p.below + padding, p.neighbours);
   run_alone(context, interpolate_task, &p);
   pthread_mutex_unlock(&context->call);
   *result = p.value;

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "philox.h"
+
 #ifdef __FAST_MATH__
 #error "fast-math would change results"
 #endif
@@ -14,8 +16,7 @@
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
-/* Inlined with constant arguments, so that a formula or a flag costs no branch in a loop. */
-#define INLINE static inline __attribute__((always_inline))
+/* INLINE functions get constant arguments, so that a formula or a flag costs no branch in a loop. */
 
 INLINE uint32_t magnitude(float x) {
   uint32_t bits;
@@ -140,41 +141,82 @@ static void adamw_importance(float *w, const float *g, float *m, float *v, float
 
 /*
  * Non-negative floats order like their bits, so digits of the bits select by rank. Magnitudes are
- * computed in short runs by vector instructions and then counted one by one.
+ * computed in short runs by vector instructions; those of interest, which are few, are then looked
+ * at one by one.
  */
-enum { RUN = 512 };
+enum { RUN = 512, WORD = 64 };
 
-INLINE void count_first_digit(int score, const float *restrict I, const float *restrict U,
-                              int64_t begin, int64_t end, kif_histogram *restrict histogram) {
-  int32_t digits[RUN];
-  int32_t largest = histogram->largest;
+/* Bit j is byte j, each of which is 0 or 1. */
+INLINE uint64_t bits_of_bytes(const uint8_t *bytes) {
+  uint64_t bits = 0;
+  for (int k = 0; k < WORD / 8; k++) {
+    uint64_t eight;
+    memcpy(&eight, bytes + 8 * k, sizeof eight);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    eight = __builtin_bswap64(eight);
+#endif
+    /* The product moves byte j, which is bit 8*j, to bit 56 + j and nothing else to there. */
+    bits |= (eight * UINT64_C(0x0102040810204080) >> 56) << 8 * k;
+  }
+  return bits;
+}
+
+static void gather(const float *I, const float *U, int32_t score, const int64_t *places,
+                   int64_t count, float *magnitudes) {
+  for (int64_t i = 0; i < count; i++) {
+    magnitudes[i] = fabsf(score_of(score, I, U, places[i]));
+  }
+}
+
+INLINE void bracket_of(int score, const float *restrict I, const float *restrict U, int32_t low,
+                       int32_t high, int64_t begin, int64_t end, float *restrict magnitudes,
+                       kif_bracketed *restrict found) {
+  int32_t run[RUN];
+  uint8_t inside[RUN];
+  int64_t kept = 0;
+  int32_t largest = found->largest;
   for (int64_t i = begin; i < end; i += RUN) {
     int count = end - i < RUN ? (int)(end - i) : RUN;
+    int32_t below = 0;
     for (int j = 0; j < count; j++) {
       int32_t bits = (int32_t)magnitude(score_of(score, I, U, i + j));
+      run[j] = bits;
       largest = bits > largest ? bits : largest;
-      digits[j] = bits >> (DIGITS - 1) * NEXT_DIGIT;
+      below += bits < low;
+      inside[j] = (bits >= low) & (bits <= high);
     }
+    found->below += below;
     int j = 0;
-    for (; j + HISTOGRAMS <= count; j += HISTOGRAMS) {
-      for (int k = 0; k < HISTOGRAMS; k++) {
-        histogram->counts[k][digits[j + k]]++;
+    for (; j + WORD <= count; j += WORD) {
+      for (uint64_t set = bits_of_bytes(inside + j); set != 0; set &= set - 1) {
+        memcpy(&magnitudes[kept++], &run[j + __builtin_ctzll(set)], sizeof(float));
       }
     }
     for (; j < count; j++) {
-      histogram->counts[0][digits[j]]++;
+      if (inside[j]) {
+        memcpy(&magnitudes[kept++], &run[j], sizeof(float));
+      }
     }
   }
-  histogram->largest = largest;
+  found->inside += kept;
+  found->largest = largest;
 }
 
-INLINE void count_next_digit(int score, int digit, const float *restrict I, const float *restrict U,
-                             uint32_t prefix, int64_t begin, int64_t end,
-                             kif_histogram *restrict histogram) {
-  const int shift = (DIGITS - 1 - digit) * NEXT_DIGIT;
-  const uint32_t first = prefix << (shift + NEXT_DIGIT);
-  const uint32_t span = 1u << (shift + NEXT_DIGIT);
-  uint32_t offsets[RUN]; /* from the first magnitude of the prefix; smaller ones wrap around */
+static void bracket(const float *I, const float *U, int32_t score, uint32_t low, uint32_t high,
+                    int64_t begin, int64_t end, float *magnitudes, kif_bracketed *found) {
+  if (score == KIF_SENSITIVITY) {
+    bracket_of(KIF_SENSITIVITY, I, I, (int32_t)low, (int32_t)high, begin, end, magnitudes, found);
+  } else {
+    bracket_of(KIF_SENSITIVITY_TIMES_UNCERTAINTY, I, U, (int32_t)low, (int32_t)high, begin, end,
+               magnitudes, found);
+  }
+}
+
+INLINE void count_of(int score, const float *restrict I, const float *restrict U, uint32_t first,
+                     int bits, int shift, int64_t begin, int64_t end,
+                     kif_histogram *restrict histogram) {
+  const uint32_t span = 1u << bits;
+  uint32_t offsets[RUN]; /* from the first magnitude; smaller ones wrap around */
   uint32_t next = histogram->next;
   for (int64_t i = begin; i < end; i += RUN) {
     int count = end - i < RUN ? (int)(end - i) : RUN;
@@ -203,18 +245,12 @@ INLINE void count_next_digit(int score, int digit, const float *restrict I, cons
   histogram->next = next;
 }
 
-static void count_digits(const float *I, const float *U, int32_t score, int digit, uint32_t prefix,
-                         int64_t begin, int64_t end, kif_histogram *histogram) {
+static void count(const float *I, const float *U, int32_t score, uint32_t first, int bits,
+                  int shift, int64_t begin, int64_t end, kif_histogram *histogram) {
   if (score == KIF_SENSITIVITY) {
-    if (digit == 0) {
-      count_first_digit(KIF_SENSITIVITY, I, I, begin, end, histogram);
-    } else {
-      count_next_digit(KIF_SENSITIVITY, digit, I, I, prefix, begin, end, histogram);
-    }
-  } else if (digit == 0) {
-    count_first_digit(KIF_SENSITIVITY_TIMES_UNCERTAINTY, I, U, begin, end, histogram);
+    count_of(KIF_SENSITIVITY, I, I, first, bits, shift, begin, end, histogram);
   } else {
-    count_next_digit(KIF_SENSITIVITY_TIMES_UNCERTAINTY, digit, I, U, prefix, begin, end, histogram);
+    count_of(KIF_SENSITIVITY_TIMES_UNCERTAINTY, I, U, first, bits, shift, begin, end, histogram);
   }
 }
 
@@ -306,36 +342,6 @@ static void mask_counts(const kif_masks *masks, int32_t score, int64_t begin, in
   }
 }
 
-/* Philox 4x32-10 on several counters side by side, which differ in their first word only. */
-enum { COUNTERS = 64 };
-
-typedef struct {
-  uint32_t x0[COUNTERS], x1[COUNTERS], x2[COUNTERS], x3[COUNTERS];
-} words;
-
-INLINE void philox(int counters, uint32_t first, uint32_t row, uint32_t plane, uint32_t place,
-                   uint64_t key, words *restrict w) {
-  uint32_t key0 = (uint32_t)key, key1 = (uint32_t)(key >> 32);
-  for (int j = 0; j < counters; j++) {
-    w->x0[j] = first + (uint32_t)j;
-    w->x1[j] = row;
-    w->x2[j] = plane;
-    w->x3[j] = place;
-  }
-  for (int round = 0; round < 10; round++) {
-    for (int j = 0; j < counters; j++) {
-      uint64_t product0 = (uint64_t)0xD2511F53u * w->x0[j];
-      uint64_t product2 = (uint64_t)0xCD9E8D57u * w->x2[j];
-      w->x0[j] = (uint32_t)(product2 >> 32) ^ w->x1[j] ^ key0;
-      w->x1[j] = (uint32_t)product2;
-      w->x2[j] = (uint32_t)(product0 >> 32) ^ w->x3[j] ^ key1;
-      w->x3[j] = (uint32_t)product0;
-    }
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
-  }
-}
-
 static void dropout_row(float *restrict row, int64_t columns, uint32_t row_number, uint32_t plane,
                         uint32_t place, uint64_t key, uint32_t drop_below, float kept_value) {
   words w;
@@ -362,7 +368,9 @@ const kif_operations JOIN(kif_operations_, KIF_TIER) = {
     .adamw = adamw,
     .importance = importance,
     .adamw_importance = adamw_importance,
-    .count_digits = count_digits,
+    .gather = gather,
+    .bracket = bracket,
+    .count = count,
     .merge = merge,
     .mask_counts = mask_counts,
     .dropout_row = dropout_row,

@@ -7,11 +7,10 @@
 enum {
   NORM_BLOCK = 4096, /* elements of one leaf of the tree of a norm */
   NORM_LANES = 256,
-  DIGITS = 3,       /* of a radix selection: 11, 10 and 10 of the 31 bits of a magnitude */
-  FIRST_DIGIT = 11, /* bits */
-  NEXT_DIGIT = 10,  /* bits */
-  BINS = 1 << FIRST_DIGIT,
-  HISTOGRAMS = 4 /* equal neighbours then do not wait for each other's count */
+  DIGIT = 11, /* bits of a magnitude that one pass of a radix selection tells apart */
+  BINS = 1 << DIGIT,
+  HISTOGRAMS = 4, /* equal neighbours then do not wait for each other's count */
+  MAGNITUDE = 31  /* bits */
 };
 
 /* What one thread has seen in one pass of a selection. */
@@ -19,9 +18,15 @@ typedef struct {
   uint32_t counts[HISTOGRAMS][BINS];
   uint64_t totals[BINS];
   int64_t uncollected; /* elements in counts that are not in totals yet */
-  int32_t largest;     /* magnitude of all, as bits */
-  uint32_t next; /* how far the smallest magnitude beyond those of the prefix lies from their end */
+  uint32_t next; /* how far the smallest magnitude beyond those counted lies from their end */
 } kif_histogram;
+
+/* What lies in a bracket of magnitudes, and how many elements lie below it. */
+typedef struct {
+  int64_t below;
+  int64_t inside;
+  int32_t largest; /* magnitude of all, as bits */
+} kif_bracketed;
 
 typedef struct {
   const float *inner_I, *inner_U, *outer_I, *outer_U;
@@ -38,9 +43,15 @@ typedef struct {
   void (*adamw_importance)(float *w, const float *g, float *m, float *v, float *I, float *U,
                            float clip, const kif_adamw_step *step, const kif_importance_rule *rule,
                            int64_t begin, int64_t end);
-  /* Counts digit 0, 1 or 2 of the magnitudes whose digits before it are those of prefix. */
-  void (*count_digits)(const float *I, const float *U, int32_t score, int digit, uint32_t prefix,
-                       int64_t begin, int64_t end, kif_histogram *histogram);
+  /* Writes the magnitudes of the scores at the given places. */
+  void (*gather)(const float *I, const float *U, int32_t score, const int64_t *places,
+                 int64_t count, float *magnitudes);
+  /* Adds up what is in the bracket [low, high] and writes its magnitudes. */
+  void (*bracket)(const float *I, const float *U, int32_t score, uint32_t low, uint32_t high,
+                  int64_t begin, int64_t end, float *magnitudes, kif_bracketed *found);
+  /* Counts the magnitudes from first on by their distance from it, in bins of 2^shift. */
+  void (*count)(const float *I, const float *U, int32_t score, uint32_t first, int bits, int shift,
+                int64_t begin, int64_t end, kif_histogram *histogram);
   void (*merge)(float *w, float *base, const float *snapshot, float *inner_I, float *inner_U,
                 float *outer_I, float *outer_U, float inner_threshold, float outer_threshold,
                 const kif_merge_rule *rule, int64_t begin, int64_t end);
@@ -50,6 +61,9 @@ typedef struct {
   void (*dropout_row)(float *row, int64_t columns, uint32_t row_number, uint32_t plane,
                       uint32_t place, uint64_t key, uint32_t drop_below, float kept_value);
 } kif_operations;
+
+/* The instruction set that KIF_ISA_BEST stands for; 0 where KIF_MAX_ISA makes no sense. */
+int32_t kif_allowed_isa(void);
 
 extern const kif_operations kif_operations_baseline;
 #ifdef KIF_X86_TIERS

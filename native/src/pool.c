@@ -26,12 +26,27 @@ struct kif_pool {
   worker *workers; /* threads - 1: the caller is worker 0 */
   pthread_mutex_t lock;
   pthread_cond_t begun, ended;
-  uint64_t jobs;  /* begun so far */
-  int32_t busy;   /* workers that have not ended the job yet */
+  atomic_uint_least64_t jobs; /* begun so far; changed under the lock */
+  atomic_int_least32_t busy;  /* workers in the job; changed under the lock */
+  int open;                   /* whether workers may still join the job */
   int closing;
   job job;
   _Alignas(64) atomic_int_least64_t next; /* first element that nobody has taken */
 };
+
+/*
+ * Jobs follow each other within a millisecond, and to sleep and be woken takes a good part of that.
+ * So whoever waits looks for a while, one or two tenths of a millisecond, before it sleeps.
+ */
+enum { LOOKS = 1 << 12 };
+
+static void pause_briefly(void) {
+#if defined(__SSE2__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb");
+#endif
+}
 
 static void work(kif_pool *pool, int index) {
   job j = pool->job;
@@ -51,20 +66,27 @@ static void *serve(void *argument) {
   kif_pool *pool = self->pool;
   uint64_t done = 0;
   pthread_mutex_lock(&pool->lock);
-  for (;;) {
-    while (pool->jobs == done && !pool->closing) {
+  while (!pool->closing) {
+    if (pool->jobs == done) {
       pthread_cond_wait(&pool->begun, &pool->lock);
-    }
-    if (pool->closing) {
-      break;
+      continue;
     }
     done = pool->jobs;
+    if (!pool->open) {
+      continue; /* woken too late: the others have done it */
+    }
+    pool->busy++;
     pthread_mutex_unlock(&pool->lock);
     work(pool, self->index);
     pthread_mutex_lock(&pool->lock);
     if (--pool->busy == 0) {
       pthread_cond_signal(&pool->ended);
     }
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 0; i < LOOKS && pool->jobs == done; i++) {
+      pause_briefly();
+    }
+    pthread_mutex_lock(&pool->lock);
   }
   pthread_mutex_unlock(&pool->lock);
   return NULL;
@@ -140,11 +162,17 @@ void kif_pool_run(kif_pool *pool, kif_task *task, void *argument, int64_t n, int
     return;
   }
   pthread_mutex_lock(&pool->lock);
-  pool->busy = pool->threads - 1;
+  pool->open = 1;
   pool->jobs++;
   pthread_cond_broadcast(&pool->begun);
   pthread_mutex_unlock(&pool->lock);
   work(pool, 0);
+  pthread_mutex_lock(&pool->lock);
+  pool->open = 0; /* nothing is left for those who have not come yet: do not wait for them */
+  pthread_mutex_unlock(&pool->lock);
+  for (int i = 0; i < LOOKS && pool->busy > 0; i++) {
+    pause_briefly();
+  }
   pthread_mutex_lock(&pool->lock);
   while (pool->busy > 0) {
     pthread_cond_wait(&pool->ended, &pool->lock);

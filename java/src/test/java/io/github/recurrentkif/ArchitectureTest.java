@@ -57,6 +57,7 @@ class ArchitectureTest {
           Map.entry("model", with(below(2), "data")),
           Map.entry("training", with(below(2), "data", "model")),
           Map.entry("continual", below(3)),
+          Map.entry("fusion", Set.of("memory", "kernels", "model")),
           Map.entry("experiment", with(below(3), "continual")),
           Map.entry("experiment.verification", with(below(3), "continual", "experiment")),
           Map.entry(
@@ -64,6 +65,7 @@ class ArchitectureTest {
               with(
                   below(3),
                   "continual",
+                  "fusion",
                   "experiment",
                   "experiment.verification",
                   "kernels.bench")));

@@ -19,6 +19,8 @@ import picocli.CommandLine.Option;
 /** A model to ask, with or without an adapter, as options of a command. */
 final class AnswerOptions {
 
+  private static final int LARGEST_COUNT = 1_000_000;
+
   @Option(
       names = "--model",
       required = true,
@@ -48,10 +50,15 @@ final class AnswerOptions {
 
   @Mixin private BackendOptions backendOptions;
 
-  private static void requirePositive(String option, int value) {
-    if (value < 1) {
+  private static void requireCount(String option, int value) {
+    if (value < 1 || value > LARGEST_COUNT) {
       throw new InputException(
-          option + " should be a whole number of at least 1, got '" + value + "'");
+          option
+              + " should be a whole number from 1 to "
+              + LARGEST_COUNT
+              + ", got '"
+              + value
+              + "'");
     }
   }
 
@@ -61,13 +68,13 @@ final class AnswerOptions {
    * @param settings in what form samples are asked: those somebody chose
    */
   int with(Settings settings, ToIntFunction<Evaluation> work) {
-    requirePositive("--maximum-new-tokens", maximumNewTokens);
-    requirePositive("--batch-size", batchSize);
+    requireCount("--maximum-new-tokens", maximumNewTokens);
+    requireCount("--batch-size", batchSize);
     PeftAdapter peft = adapter == null ? null : PeftAdapter.open(adapter);
     Trainables trainables =
         peft == null ? new Trainables.Nothing() : new Trainables.Adapter(peft.config());
     try (Backend backend = backendOptions.open(0);
-        ModelFolder folder = ModelFolder.open(model);
+        ModelFolder folder = ModelFolder.open(model, backend.cache());
         Tokenizer tokenizer = Tokenizer.open(model);
         TextModel text = backend.open(folder, trainables)) {
       if (peft != null) {

@@ -29,8 +29,8 @@ import picocli.CommandLine.ParentCommand;
 @Command(
     name = "bench",
     description = "Measure how fast this machine is.",
-    synopsisSubcommandLabel = "kernels",
-    subcommands = BenchCommand.OfKernels.class)
+    synopsisSubcommandLabel = "kernels|training",
+    subcommands = {BenchCommand.OfKernels.class, TrainingBenchCommand.class})
 final class BenchCommand {
 
   /** Where the subcommands, which picocli makes, find the terminal. */

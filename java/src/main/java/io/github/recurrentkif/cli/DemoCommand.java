@@ -6,6 +6,7 @@ import io.github.recurrentkif.experiment.Demonstration;
 import io.github.recurrentkif.experiment.RunResult;
 import io.github.recurrentkif.experiment.Settings;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -23,6 +24,11 @@ import picocli.CommandLine.Option;
         "Show a small model learning six generated tasks in a row, by plain training, by replay and"
             + " by Recurrent-KIF; needs nothing but this program.")
 final class DemoCommand implements Callable<Integer> {
+
+  /** In the words of the task; line breaks count as spaces. */
+  private static final String QUESTION =
+      "What is the sentiment of the following paragraph? Choose one from the option. Option: Good,"
+          + " Bad. Text: although the soup was awful, the concert was not boring. Answer:";
 
   private final Terminal terminal;
 
@@ -63,19 +69,27 @@ final class DemoCommand implements Callable<Integer> {
     Comparison comparison = new Demonstration(seed, quick, settings).prepare(folder);
     Settings chosen = comparison.runs().getFirst().settings();
     List<RunResult> results;
+    List<RunView> views = new ArrayList<>();
     try (Backend backend = backendOptions.open(chosen.get(Settings.THREADS));
         Interruption interruption = new Interruption(terminal)) {
       results =
           comparison.run(
               backend,
               run -> {
+                views.forEach(RunView::close);
                 terminal.err().println("\n" + run.method().text());
-                return new RunProgress(terminal, run.tasks().size());
+                RunView view = RunView.of(terminal, run.tasks().size());
+                views.add(view);
+                interruption.workBegins(view::notice);
+                return view;
               },
               interruption);
     } catch (CancellationException e) {
+      views.forEach(RunView::close);
       terminal.err().println("kif: stopped; the same command goes on");
       return ExitCode.INTERRUPTED;
+    } finally {
+      views.forEach(RunView::close);
     }
     terminal.out().print(ResultTable.of(results));
     terminal.out().println("\nreport: " + folder.resolve("report.html"));
@@ -86,10 +100,11 @@ final class DemoCommand implements Callable<Integer> {
   private static String next(Path folder) {
     return """
 
-    With a model and data of your own (a Hugging Face T5 folder; TASK.json in train/ and test/):
-      kif train --model MODEL --data DATA --tasks TASK,TASK --method recurrent-kif --output RUN
-      kif generate --model MODEL --adapter RUN/adapters/02-TASK, with a prompt, asks what was learned; here: %s
+    Ask the model what it has learned; train it on tasks of your choice; then do so with a model and data of
+    your own in place of those (a Hugging Face T5 folder; TASK.json in train/, dev/ and test/):
+      ./kif generate --model %1$s/model --adapter %1$s/recurrent-kif/adapters/06-yes-no "%2$s"
+      ./kif train --model %1$s/model --data %1$s/tasks --tasks topic,sentiment --method recurrent-kif --set epochs=3 --set learning-rate=0.003 --output %1$s/own
     """
-        .formatted(folder.resolve("recurrent-kif").resolve("adapters").resolve("06-yes-no"));
+        .formatted(folder, QUESTION);
   }
 }

@@ -61,6 +61,11 @@ final class ErrorReport {
       terminal.err().print(trace(error));
     }
     return switch (error) {
+      case StoppedRun stopped when stopped.getCause() != null -> {
+        int status = thrown(stopped.getCause(), false, arguments);
+        terminal.err().println("kif: what was done is kept; go on with: " + stopped.command());
+        yield status;
+      }
       case InputException input -> badInput(String.valueOf(input.getMessage()));
       case UncheckedIOException unchecked when unchecked.getCause() != null ->
           badInput(describe(unchecked.getCause()));

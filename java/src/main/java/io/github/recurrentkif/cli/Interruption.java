@@ -3,7 +3,11 @@ package io.github.recurrentkif.cli;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Ctrl-C as a question to ask: work that notices it in time ends cleanly, with its state saved,
@@ -14,20 +18,33 @@ final class Interruption implements BooleanSupplier, AutoCloseable {
   private static final long PATIENCE_SECONDS = 60;
 
   private final AtomicBoolean asked = new AtomicBoolean();
+  private final AtomicReference<@Nullable Consumer<String>> announce = new AtomicReference<>();
   private final CountDownLatch done = new CountDownLatch(1);
   private final Thread hook;
 
+  /** For work that has begun. */
   Interruption(Terminal terminal) {
+    this(terminal, () -> "");
+    workBegins(text -> terminal.err().println("\n" + text));
+  }
+
+  /**
+   * @param idle what to say when there is nothing yet that could be stopped
+   */
+  Interruption(Terminal terminal, Supplier<String> idle) {
     this.hook =
         new Thread(
             () -> {
               asked.set(true);
-              terminal.err().println("\nkif: stopping after this step");
+              Consumer<String> say = announce.get();
+              if (say == null) {
+                terminal.err().println("\n" + idle.get());
+                return;
+              }
+              say.accept("kif: stopping after this step");
               try {
                 if (!done.await(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
-                  terminal
-                      .err()
-                      .println("kif: the step takes too long; the last checkpoint counts");
+                  say.accept("kif: the step takes too long; the last checkpoint counts");
                 }
               } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
@@ -35,6 +52,15 @@ final class Interruption implements BooleanSupplier, AutoCloseable {
             },
             "interruption");
     Runtime.getRuntime().addShutdownHook(hook);
+  }
+
+  /**
+   * From now on there is a state to save before the process ends.
+   *
+   * @param say shows a line, from whatever thread
+   */
+  void workBegins(Consumer<String> say) {
+    announce.set(say);
   }
 
   @Override

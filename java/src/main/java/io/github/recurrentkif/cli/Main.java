@@ -3,6 +3,7 @@ package io.github.recurrentkif.cli;
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.Help;
@@ -18,8 +19,9 @@ public final class Main {
 
   /** Runs one command and returns its {@link ExitCode}. */
   public static int run(Terminal terminal, String... arguments) {
-    return run(
-        terminal, commands(terminal), Path.of(System.getProperty("java.io.tmpdir")), arguments);
+    Terminal wanted =
+        Arrays.asList(arguments).contains(RootCommand.PLAIN) ? terminal.plain() : terminal;
+    return run(wanted, commands(wanted), Path.of(System.getProperty("java.io.tmpdir")), arguments);
   }
 
   /** All subcommands, in the order the help shows them. */
@@ -30,13 +32,17 @@ public final class Main {
             List.of(
                 new DemoCommand(terminal),
                 new TrainCommand(terminal),
-                new TrainCommand.Resume(terminal))),
+                new TrainCommand.Resume(terminal),
+                new ConfigCommand(terminal),
+                new RunsCommand(terminal),
+                new CompareCommand(terminal))),
         new CommandGroup(
             "Models",
             List.of(
                 new EvaluateCommand(terminal),
                 new GenerateCommand(terminal),
-                new PrepareCommand(terminal))),
+                new PrepareCommand(terminal),
+                new FuseCommand(terminal))),
         new CommandGroup(
             "Made on the spot",
             List.of(new PretrainCommand(terminal), new GenerateTasksCommand(terminal))),

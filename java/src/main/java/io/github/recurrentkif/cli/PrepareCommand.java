@@ -17,7 +17,9 @@ import picocli.CommandLine.Parameters;
 /** {@code kif prepare}: writes the training artifacts of a model ahead of time. */
 @Command(
     name = "prepare",
-    description = "Write the training graphs of a model; train does it by itself when needed.")
+    description =
+        "Write the training graphs of a model, and its weights as float32 where they are not;"
+            + " train does it by itself when needed.")
 final class PrepareCommand implements Callable<Integer> {
 
   private final Terminal terminal;
@@ -37,14 +39,15 @@ final class PrepareCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    try (ModelFolder folder = ModelFolder.open(model)) {
+    Path cache = CacheFolder.ofThisUser().path();
+    try (ModelFolder folder = ModelFolder.open(model, cache)) {
       LoraConfig lora = Settings.defaults().with(settings).forModel(folder.config()).lora();
       TrainingArtifacts artifacts =
-          TrainingArtifacts.prepare(
-              folder.config(), new Trainables.Adapter(lora), true, CacheFolder.ofThisUser().path());
+          TrainingArtifacts.prepare(folder.config(), new Trainables.Adapter(lora), true, cache);
       // Each weight the graphs read must be there and fit.
       artifacts.training().frozen().forEach(folder::weight);
       terminal.out().println(artifacts.folder());
+      folder.convertedFile().ifPresent(terminal.out()::println);
       terminal
           .err()
           .println(

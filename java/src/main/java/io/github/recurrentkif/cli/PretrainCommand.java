@@ -91,8 +91,9 @@ final class PretrainCommand implements Callable<Integer> {
 
   private int execute(Pretraining pretraining) {
     try (Interruption interruption = new Interruption(terminal);
-        RunProgress progress = new RunProgress(terminal, 1)) {
-      pretraining.run(progress, interruption);
+        RunView view = RunView.of(terminal, 1)) {
+      interruption.workBegins(view::notice);
+      pretraining.run(view, interruption);
     } catch (CancellationException e) {
       terminal.err().println("kif: stopped; go on with: kif pretrain --resume --output " + output);
       return ExitCode.INTERRUPTED;

@@ -29,6 +29,8 @@ import picocli.CommandLine.Spec;
     footer = {"", "kif COMMAND --help explains a command."})
 final class RootCommand implements Callable<Integer> {
 
+  static final String PLAIN = "--plain";
+
   @Spec private CommandSpec spec;
 
   @SuppressWarnings("UnusedVariable") // Picocli itself shows the help.
@@ -51,6 +53,13 @@ final class RootCommand implements Callable<Integer> {
       scope = ScopeType.INHERIT,
       description = "Show where in the code an error arose.")
   private boolean stacktrace;
+
+  @SuppressWarnings("UnusedVariable") // Main looks for it before any command is made.
+  @Option(
+      names = PLAIN,
+      scope = ScopeType.INHERIT,
+      description = "Plain lines, nothing rewritten in place.")
+  private boolean plain;
 
   boolean stacktrace() {
     return stacktrace;

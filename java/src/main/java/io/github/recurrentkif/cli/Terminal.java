@@ -33,17 +33,26 @@ public record Terminal(PrintStream out, PrintStream err, boolean live, boolean c
   /**
    * @param streams which of {@code out} and {@code err} are a terminal, unless the environment says
    * @param environment {@code NO_COLOR} (not empty) turns colours off; {@code TERM=dumb} turns
-   *     colours and live lines off; {@code COLUMNS} is the width
+   *     colours and live lines off; {@code CI} turns live lines off; {@code COLUMNS} is the width
    */
   static Terminal of(
       PrintStream out, PrintStream err, String streams, Map<String, String> environment) {
     List<String> terminals =
         Arrays.asList(environment.getOrDefault(STREAMS, streams).split(" ", -1));
     boolean able = !"dumb".equals(environment.get("TERM"));
-    boolean live = able && terminals.contains("err");
+    boolean watched = environment.getOrDefault("CI", "").isEmpty();
+    boolean live = able && watched && terminals.contains("err");
     boolean color =
-        live && terminals.contains("out") && environment.getOrDefault("NO_COLOR", "").isEmpty();
+        able
+            && terminals.contains("err")
+            && terminals.contains("out")
+            && environment.getOrDefault("NO_COLOR", "").isEmpty();
     return new Terminal(out, err, live, color, width(environment.get("COLUMNS")));
+  }
+
+  /** The same without anything that is rewritten in place. */
+  Terminal plain() {
+    return new Terminal(out, err, false, color, width);
   }
 
   private static int width(@Nullable String columns) {

@@ -5,14 +5,18 @@ import io.github.recurrentkif.experiment.ContinualRun;
 import io.github.recurrentkif.experiment.MethodName;
 import io.github.recurrentkif.experiment.RunConfiguration;
 import io.github.recurrentkif.experiment.RunFolder;
+import io.github.recurrentkif.experiment.RunRequest;
 import io.github.recurrentkif.experiment.RunResult;
 import io.github.recurrentkif.experiment.Settings;
 import java.nio.file.Path;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -23,47 +27,54 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "train",
     sortOptions = false,
-    customSynopsis = "kif train --model=DIR --data=DIR --tasks=TASK,TASK... --output=RUN [OPTIONS]",
+    customSynopsis = {
+      "kif train --model=DIR --data=DIR --tasks=TASK,TASK... --output=RUN [OPTIONS]",
+      "       kif train --config=FILE [--config=FILE]... [OPTIONS]"
+    },
     description = "Learn tasks one after another and measure what is forgotten.")
 final class TrainCommand implements Callable<Integer> {
 
   private final Terminal terminal;
 
   @Option(
+      names = "--config",
+      paramLabel = "FILE",
+      description =
+          "A YAML file that holds any of what follows ('kif config' prints one); may be repeated."
+              + " Later files win over earlier ones, the command line over all.")
+  private List<Path> files = List.of();
+
+  @Option(
       names = "--model",
-      required = true,
       paramLabel = "DIR",
       description = "A Hugging Face folder: config.json, *.safetensors, tokenizer.json.")
-  private Path model;
+  private @Nullable Path model;
 
   @Option(
       names = "--data",
-      required = true,
       paramLabel = "DIR",
       description = "The folder with train/TASK.json, dev/ and test/.")
-  private Path data;
+  private @Nullable Path data;
 
   @Option(
       names = "--tasks",
-      required = true,
       split = ",",
       paramLabel = "TASK",
       description = "The tasks, separated by commas, in the order to learn them.")
-  private List<String> tasks;
+  private @Nullable List<String> tasks;
 
   @Option(
       names = "--output",
-      required = true,
       paramLabel = "RUN",
       description = "The folder for everything the run writes; must be new.")
-  private Path output;
+  private @Nullable Path output;
 
   @Option(
       names = "--method",
       paramLabel = "METHOD",
-      defaultValue = "recurrent-kif",
-      description = "recurrent-kif, sequential-lora or lora-replay (default: ${DEFAULT-VALUE}).")
-  private String method;
+      completionCandidates = Methods.class,
+      description = "One of ${COMPLETION-CANDIDATES} (default: recurrent-kif).")
+  private @Nullable String method;
 
   @Option(
       names = "--set",
@@ -77,25 +88,64 @@ final class TrainCommand implements Callable<Integer> {
     this.terminal = terminal;
   }
 
+  /** The names of the methods, for help and completion. */
+  private static final class Methods implements Iterable<String> {
+    @Override
+    public Iterator<String> iterator() {
+      return MethodName.texts().iterator();
+    }
+  }
+
   @Spec
   void listSettings(CommandLine.Model.CommandSpec spec) {
     SettingsHelp.addTo(spec, Settings.all());
   }
 
+  private RunRequest request() {
+    RunRequest request = ConfigCommand.read(files);
+    RunRequest typed =
+        new RunRequest(
+            Optional.ofNullable(model),
+            Optional.ofNullable(data),
+            Optional.ofNullable(tasks),
+            Optional.ofNullable(method),
+            Optional.ofNullable(output),
+            backendOptions.asked(),
+            settings);
+    return request.with(typed);
+  }
+
   @Override
   public Integer call() {
-    Settings chosen = Settings.defaults().with(settings);
-    RunConfiguration configuration =
-        new RunConfiguration(model, data, tasks, MethodName.parse(method), chosen);
-    try (Backend backend = backendOptions.open(chosen.get(Settings.THREADS));
-        ContinualRun run = ContinualRun.begin(output, configuration, backend)) {
-      return execute(run, configuration, output, terminal);
+    RunRequest request = request();
+    RunConfiguration configuration = request.configuration();
+    Path folder = request.requiredOutput();
+    try (Interruption interruption = interruption(folder, terminal);
+        Backend backend =
+            BackendOptions.open(configuration.settings().get(Settings.THREADS), request.backend());
+        ContinualRun run = ContinualRun.begin(folder, configuration, backend)) {
+      return execute(run, configuration, folder, terminal, interruption);
     }
   }
 
+  private static Interruption interruption(Path folder, Terminal terminal) {
+    return new Interruption(
+        terminal,
+        () ->
+            RunFolder.holdsRun(folder)
+                ? "kif: stopped before training went on; go on with: "
+                    + ShellCommand.kif("resume", folder)
+                : "kif: stopped before training began; nothing is lost: the same command begins"
+                    + " it");
+  }
+
   /** Runs to the end, or to a clean stop. */
-  static int execute(
-      ContinualRun run, RunConfiguration configuration, Path output, Terminal terminal) {
+  private static int execute(
+      ContinualRun run,
+      RunConfiguration configuration,
+      Path output,
+      Terminal terminal,
+      Interruption interruption) {
     List<String> withoutTest = run.tasksWithoutTest();
     if (!withoutTest.isEmpty()) {
       terminal
@@ -105,18 +155,38 @@ final class TrainCommand implements Callable<Integer> {
                   + String.join(", ", withoutTest)
                   + "; the development file stands in");
     }
-    try (Interruption interruption = new Interruption(terminal)) {
-      RunResult result;
-      try (RunProgress progress = new RunProgress(terminal, configuration.tasks().size())) {
-        result = run.run(progress, interruption);
-      } catch (CancellationException e) {
-        terminal.err().println("kif: stopped; go on with: kif resume " + output);
-        return ExitCode.INTERRUPTED;
+    String resume = ShellCommand.kif("resume", output);
+    RunResult result;
+    try (RunView view =
+        RunView.of(
+            terminal,
+            configuration.tasks().size(),
+            "run folder: " + output,
+            "whatever stops it, this goes on: " + resume)) {
+      interruption.workBegins(view::notice);
+      result = stoppable(run, view, interruption, resume);
+    } catch (CancellationException e) {
+      terminal.err().println("kif: stopped; go on with: " + resume);
+      return ExitCode.INTERRUPTED;
+    }
+    terminal.out().println();
+    terminal.out().print(ResultTable.of(result));
+    terminal.out().println("\nrun folder: " + output);
+    return ExitCode.OK;
+  }
+
+  private static RunResult stoppable(
+      ContinualRun run, RunView view, Interruption interruption, String resume) {
+    try {
+      return run.run(view, interruption);
+    } catch (CancellationException e) {
+      throw e;
+    } catch (RuntimeException | Error e) {
+      // Where no task began, the way on is not known.
+      if (view.begun()) {
+        throw new StoppedRun(e, resume);
       }
-      terminal.out().println();
-      terminal.out().print(ResultTable.of(result));
-      terminal.out().println("\nrun folder: " + output);
-      return ExitCode.OK;
+      throw e;
     }
   }
 
@@ -139,6 +209,12 @@ final class TrainCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+      try (Interruption interruption = interruption(folder, terminal)) {
+        return resume(interruption);
+      }
+    }
+
+    private int resume(Interruption interruption) {
       RunFolder runFolder = RunFolder.open(folder);
       RunConfiguration configuration;
       Backend backend;
@@ -151,7 +227,7 @@ final class TrainCommand implements Callable<Integer> {
       }
       try (backend;
           ContinualRun run = ContinualRun.resume(runFolder, backend)) {
-        return execute(run, configuration, folder, terminal);
+        return execute(run, configuration, folder, terminal, interruption);
       }
     }
   }

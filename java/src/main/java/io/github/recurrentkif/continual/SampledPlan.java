@@ -4,6 +4,7 @@ import io.github.recurrentkif.data.Shuffle;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.training.LearningRateSchedule;
 import io.github.recurrentkif.training.Update;
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -105,7 +106,6 @@ public final class SampledPlan<B> implements TaskPlan<B> {
   private final @Nullable Samples<B> memory;
   private final LearningRateSchedule schedule;
   private final RandomKey key;
-  private final long[] windowEnds;
 
   /** The order drawn last: windows follow each other, so it is nearly always the one needed. */
   private volatile @Nullable Epoch latest;
@@ -126,35 +126,48 @@ public final class SampledPlan<B> implements TaskPlan<B> {
     this.memory = memory;
     this.schedule = schedule;
     this.key = key;
-    this.windowEnds = windowEnds(sampling, samples.size());
   }
 
-  /** For each update, how many micro-batches have been used when it is taken. */
-  private static long[] windowEnds(Sampling sampling, int samples) {
-    long perEpoch = sampling.microBatches(samples);
-    boolean shortEpochs = perEpoch <= sampling.accumulation();
-    long[] ends = new long[Math.toIntExact(sampling.updates(samples))];
-    long used = 0;
-    for (int update = 0; update < ends.length; update++) {
-      do {
-        used++;
-      } while (used % sampling.accumulation() != 0 && !(shortEpochs && used % perEpoch == 0));
-      ends[update] = used;
+  /** How many micro-batches have been used when so many updates are done. */
+  private long windowEnd(long updates) {
+    long perEpoch = sampling.microBatches(samples.size());
+    if (perEpoch > sampling.accumulation()) {
+      return updates * sampling.accumulation();
     }
-    return ends;
+    // The first number of micro-batches that ends this many windows; every epoch ends one.
+    long low = 0;
+    long high = updates * perEpoch;
+    while (low < high) {
+      long middle = (low + high) >>> 1;
+      if (windowsWithin(middle, perEpoch) < updates) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  /** Multiples of the epoch or of the accumulation count, up to that many micro-batches. */
+  private long windowsWithin(long microBatches, long perEpoch) {
+    long both = leastCommonMultiple(perEpoch, sampling.accumulation());
+    return microBatches / perEpoch + microBatches / sampling.accumulation() - microBatches / both;
+  }
+
+  private static long leastCommonMultiple(long a, long b) {
+    return a * b / BigInteger.valueOf(a).gcd(BigInteger.valueOf(b)).longValueExact();
   }
 
   @Override
   public long updates() {
-    return windowEnds.length;
+    return sampling.updates(samples.size());
   }
 
   @Override
   public Update<B> inner(long completed) {
-    int update = Math.toIntExact(completed);
-    long start = update == 0 ? 0 : windowEnds[update - 1];
+    long end = windowEnd(completed + 1);
     List<B> batches = new ArrayList<>();
-    for (long microBatch = start; microBatch < windowEnds[update]; microBatch++) {
+    for (long microBatch = windowEnd(completed); microBatch < end; microBatch++) {
       batches.add(samples.batch().apply(numbersOf(microBatch)));
     }
     return new Update<>(

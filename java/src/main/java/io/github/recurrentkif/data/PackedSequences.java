@@ -102,7 +102,8 @@ public record PackedSequences(List<Batch> batches, List<Sequence> sequences) {
     int at = 0;
     for (Sequence s : sequences) {
       Batch batch = batchOf(s);
-      System.arraycopy(batch.labels(), s.row() * batch.targetLength(), labels, at, s.targetLength());
+      System.arraycopy(
+          batch.labels(), s.row() * batch.targetLength(), labels, at, s.targetLength());
       at += s.targetLength();
     }
     return labels;
@@ -132,7 +133,7 @@ public record PackedSequences(List<Batch> batches, List<Sequence> sequences) {
     int at = 0;
     for (Sequence s : sequences) {
       for (int i = 0; i < s.length(); i++) {
-        positions[at++] = s.first() + i;
+        positions[at++] = (long) s.first() + i;
       }
     }
     return positions;

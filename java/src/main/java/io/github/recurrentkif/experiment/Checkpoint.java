@@ -3,24 +3,15 @@ package io.github.recurrentkif.experiment;
 import io.github.recurrentkif.continual.AccuracyMatrix;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
-import io.github.recurrentkif.memory.VectorFile;
 import io.github.recurrentkif.training.Resumable;
-import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
-import java.util.zip.CRC32C;
-import tools.jackson.core.JacksonException;
+import java.util.function.Consumer;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.ObjectMapper;
 
 /**
  * How far a run has come; with the vectors beside it in one file, everything needed to go on to the
@@ -36,12 +27,8 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
 
   static final Checkpoint START = new Checkpoint(0, false, 0, AccuracyMatrix.EMPTY, 0);
 
-  private static final String STATE = "state";
-  private static final String STATE_CHECKSUM = "state_checksum";
-  private static final long CHUNK = 8L << 20;
-
-  /** Writes the state of a run; the file appears when it is whole. */
-  void write(Path file, Resumable learner, Resumable method) {
+  /** Writes the state of a run. */
+  void write(CheckpointFiles files, Resumable learner, Resumable method) {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("task", task);
     json.put("begun", begun);
@@ -50,20 +37,7 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
     json.put("events", eventBytes);
     json.put("learner", learner.counters());
     json.put("method", method.counters());
-    SequencedMap<String, ParameterVector> vectors = vectors(learner, method);
-    json.put("checksums", checksums(vectors));
-    SequencedMap<String, String> metadata = new LinkedHashMap<>();
-    String state = new ObjectMapper().writeValueAsString(json);
-    metadata.put(STATE, state);
-    metadata.put(STATE_CHECKSUM, checksum(state));
-    try {
-      VectorFile.write(file, vectors, metadata);
-    } catch (IOException e) {
-      throw new InputException(
-          "%s: the checkpoint cannot be written: %s; the one before it is untouched: make room and go on with 'kif resume'"
-              .formatted(file, (e.getCause() == null ? e : e.getCause()).getMessage()),
-          e);
-    }
+    files.write(vectors(learner, method), json);
   }
 
   private static SequencedMap<String, ParameterVector> vectors(
@@ -74,91 +48,41 @@ record Checkpoint(int task, boolean begun, long completed, AccuracyMatrix matrix
     return all;
   }
 
-  private static String checksum(String state) {
-    CRC32C checksum = new CRC32C();
-    checksum.update(state.getBytes(StandardCharsets.UTF_8));
-    return String.valueOf(checksum.getValue());
-  }
-
-  /** CRC-32C of each vector: a file that was damaged must not go on as another run. */
-  private static SequencedMap<String, Long> checksums(
-      SequencedMap<String, ParameterVector> vectors) {
-    SequencedMap<String, Long> checksums = new LinkedHashMap<>();
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment host = arena.allocate(CHUNK);
-      vectors.forEach(
-          (name, vector) -> {
-            CRC32C checksum = new CRC32C();
-            long size = vector.segment().byteSize();
-            for (long from = 0; from < size; from += CHUNK) {
-              MemorySegment part = host.asSlice(0, Math.min(CHUNK, size - from));
-              vector.device().download(vector.segment().asSlice(from, part.byteSize()), part);
-              checksum.update(part.asByteBuffer());
-            }
-            checksums.put(name, checksum.getValue());
-          });
-    }
-    return checksums;
-  }
-
   /**
    * Restores the newest state of a run.
    *
+   * @param notice is told if that is not from the newest file
    * @return empty if none has been written yet
-   * @throws InputException if the file is damaged or belongs to another run
+   * @throws InputException if no checkpoint is whole, or it belongs to another run
    */
-  static Optional<Checkpoint> read(Path file, Resumable learner, Resumable method) {
-    if (!Files.isRegularFile(file)) {
-      return Optional.empty();
-    }
-    try (VectorFile stored = VectorFile.open(file)) {
-      SequencedMap<String, ParameterVector> vectors = vectors(learner, method);
-      for (var entry : vectors.entrySet()) {
-        if (!stored.names().contains(entry.getKey())) {
-          throw new InputException(
-              file + ": holds no vector '" + entry.getKey() + "'; it belongs to another method");
-        }
-        stored.read(entry.getKey(), entry.getValue());
-      }
-      String state = stored.metadata().getOrDefault(STATE, "");
-      if (!stored.metadata().getOrDefault(STATE_CHECKSUM, "").equals(checksum(state))) {
-        throw new IllegalArgumentException("its state is not what was written");
-      }
-      JsonNode json = new ObjectMapper().readTree(state);
-      checksums(vectors)
-          .forEach(
-              (name, checksum) -> {
-                if (required(json, "checksums").path(name).asLong(-1) != checksum) {
-                  throw new IllegalArgumentException(
-                      "vector '" + name + "' is not what was written");
-                }
-              });
-      learner.restore(counters(required(json, "learner")));
-      method.restore(counters(required(json, "method")));
-      return Optional.of(
-          new Checkpoint(
-              required(json, "task").intValue(),
-              required(json, "begun").booleanValue(),
-              required(json, "completed").longValue(),
-              matrix(required(json, "matrix")),
-              required(json, "events").longValue()));
-    } catch (IOException | IllegalArgumentException | JacksonException e) {
-      throw new InputException(
-          "%s: the checkpoint is damaged, and the run cannot go on from it: %s; put back a copy of the file, or begin a new run"
-              .formatted(file, e.getMessage()),
-          e);
-    }
+  static Optional<Checkpoint> read(
+      CheckpointFiles files, Resumable learner, Resumable method, Consumer<String> notice) {
+    return files
+        .read(vectors(learner, method), notice)
+        .map(
+            state -> {
+              learner.restore(counters(state.required("learner")));
+              method.restore(counters(state.required("method")));
+              return of(state);
+            });
   }
 
-  private static JsonNode required(JsonNode json, String key) {
-    JsonNode node = json.get(key);
-    if (node == null) {
-      throw new IllegalArgumentException("its state has no '" + key + "'");
-    }
-    return node;
+  /** How far the run of a folder has come, without its vectors. */
+  static Optional<Checkpoint> peek(CheckpointFiles files) {
+    return files.peek().map(Checkpoint::of);
   }
 
-  private static Map<String, Long> counters(JsonNode json) {
+  private static Checkpoint of(JsonNode state) {
+    return new Checkpoint(
+        state.required("task").intValue(),
+        state.required("begun").booleanValue(),
+        state.required("completed").longValue(),
+        matrix(state.required("matrix")),
+        state.required("events").longValue());
+  }
+
+  /** Counters as {@link Resumable#counters} gave them. */
+  static Map<String, Long> counters(JsonNode json) {
     Map<String, Long> counters = new LinkedHashMap<>();
     json.properties().forEach(entry -> counters.put(entry.getKey(), entry.getValue().longValue()));
     return counters;

@@ -17,7 +17,8 @@ import tools.jackson.databind.json.JsonMapper;
  * Several methods on one stream, everything else being equal: same model, tasks, settings and seed.
  * Each method has its run in a folder of its own; what was begun before is gone on with.
  *
- * @param folder holds a run folder for each method, {@code comparison.json} and {@code report.html}
+ * @param folder holds a run folder for each method, {@code comparison.json}, {@code report.html}
+ *     and its charts, {@code forgetting.svg}
  */
 public record Comparison(Path folder, List<RunConfiguration> runs) {
 
@@ -94,8 +95,10 @@ public record Comparison(Path folder, List<RunConfiguration> runs) {
             .enable(SerializationFeature.INDENT_OUTPUT)
             .build()
             .writeValueAsBytes(json));
+    ComparisonReport report = new ComparisonReport(results);
     RunFolder.writeAtomically(
-        folder.resolve("report.html"),
-        new ComparisonReport(results).html().getBytes(StandardCharsets.UTF_8));
+        folder.resolve("forgetting.svg"), report.svg().getBytes(StandardCharsets.UTF_8));
+    RunFolder.writeAtomically(
+        folder.resolve("report.html"), report.html().getBytes(StandardCharsets.UTF_8));
   }
 }

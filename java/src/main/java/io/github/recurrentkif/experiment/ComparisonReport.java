@@ -19,6 +19,24 @@ final class ComparisonReport {
   private static final int TOP = 12;
   private static final int BOTTOM = 30;
 
+  /** Of the picture of all charts: heights of a chart's name and of the key. */
+  private static final int CAPTION = 18;
+
+  private static final int KEY = 34;
+  private static final int KEY_WIDTH = 160;
+
+  private static final String COLOURS =
+      """
+      :root { color-scheme: light dark; --ink: #1d2129; --soft: #667085; --line: #d9dde4;
+        --paper: #ffffff; --card: #f6f7f9; --c0: #c2410c; --c1: #0369a1; --c2: #15803d;
+        --c3: #7e22ce; --c4: #a16207; --c5: #be123c; }
+      @media (prefers-color-scheme: dark) {
+        :root { --ink: #e6e8ec; --soft: #98a2b3; --line: #3a4150; --paper: #14171c;
+          --card: #1d2129; --c0: #fb923c; --c1: #38bdf8; --c2: #4ade80; --c3: #c084fc;
+          --c4: #facc15; --c5: #fb7185; } }
+      .grid { stroke: var(--line); } .curve { fill: none; stroke-width: 2.2; }
+      """;
+
   private static final String HEAD =
       """
       <!DOCTYPE html>
@@ -28,36 +46,31 @@ final class ComparisonReport {
       <meta name="viewport" content="width=device-width, initial-scale=1">
       <title>What is forgotten</title>
       <style>
-      :root { color-scheme: light dark; --ink: #1d2129; --soft: #667085; --line: #d9dde4;
-        --paper: #ffffff; --card: #f6f7f9; --c0: #c2410c; --c1: #0369a1; --c2: #15803d;
-        --c3: #7e22ce; --c4: #a16207; --c5: #be123c; }
-      @media (prefers-color-scheme: dark) {
-        :root { --ink: #e6e8ec; --soft: #98a2b3; --line: #3a4150; --paper: #14171c;
-          --card: #1d2129; --c0: #fb923c; --c1: #38bdf8; --c2: #4ade80; --c3: #c084fc;
-          --c4: #facc15; --c5: #fb7185; } }
-      body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-        max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
-      h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-      p, figcaption { color: var(--soft); }
-      table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .6rem 0; }
-      th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
-      th:first-child, td:first-child { text-align: left; }
-      .scroll { overflow-x: auto; }
-      .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr));
-        gap: 1rem; }
-      figure { margin: 0; background: var(--card); border-radius: 8px; padding: .8rem; }
-      figcaption { font-size: .9rem; } svg { width: 100%; height: auto; }
-      svg text { fill: var(--soft); font-size: 10px; }
-      .grid { stroke: var(--line); } .curve { fill: none; stroke-width: 2.2; }
-      .key span { margin-right: 1.2rem; white-space: nowrap; }
-      .key i { display: inline-block; width: 1rem; height: .25rem; margin-right: .4rem;
-        vertical-align: middle; }
-      td.own { font-weight: 600; } td.ahead { color: var(--soft); }
-      </style>
-      </head>
-      <body>
-      <h1>What is forgotten</h1>
-      """;
+      """
+          + COLOURS
+          + """
+          body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+            max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
+          h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+          p, figcaption { color: var(--soft); }
+          table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .6rem 0; }
+          th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
+          th:first-child, td:first-child { text-align: left; }
+          .scroll { overflow-x: auto; }
+          .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr));
+            gap: 1rem; }
+          figure { margin: 0; background: var(--card); border-radius: 8px; padding: .8rem; }
+          figcaption { font-size: .9rem; } svg { width: 100%; height: auto; }
+          svg text { fill: var(--soft); font-size: 10px; }
+          .key span { margin-right: 1.2rem; white-space: nowrap; }
+          .key i { display: inline-block; width: 1rem; height: .25rem; margin-right: .4rem;
+            vertical-align: middle; }
+          td.own { font-weight: 600; } td.ahead { color: var(--soft); }
+          </style>
+          </head>
+          <body>
+          <h1>What is forgotten</h1>
+          """;
 
   private final List<RunResult> results;
   private final List<String> tasks;
@@ -129,6 +142,47 @@ final class ComparisonReport {
     html.append(
         "<figure>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n"
             .formatted(WIDTH, HEIGHT, escape("accuracy on " + tasks.get(task))));
+    curves(html, task);
+    html.append("</svg>\n<figcaption>")
+        .append(escape(tasks.get(task)))
+        .append("</figcaption>\n</figure>\n");
+  }
+
+  /** All charts as one picture that stands for itself. */
+  String svg() {
+    int columns = Math.min(3, tasks.size());
+    int rows = (tasks.size() + columns - 1) / columns;
+    int cell = HEIGHT + CAPTION;
+    StringBuilder svg = new StringBuilder();
+    svg.append(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\">\n"
+            .formatted(columns * WIDTH, KEY + rows * cell));
+    svg.append("<style>\n").append(COLOURS);
+    svg.append("text { fill: var(--soft); font-size: 10px; } .name { fill: var(--ink);");
+    svg.append(" font-size: 13px; }\n</style>\n");
+    svg.append("<rect width=\"100%\" height=\"100%\" fill=\"var(--paper)\"/>\n");
+    for (int method = 0; method < results.size(); method++) {
+      int left = LEFT + method * KEY_WIDTH;
+      svg.append(
+          "<rect x=\"%d\" y=\"13\" width=\"16\" height=\"4\" fill=\"var(--c%d)\"/><text class=\"name\" x=\"%d\" y=\"19\">%s</text>\n"
+              .formatted(left, method % 6, left + 22, escape(name(method))));
+    }
+    for (int task = 0; task < tasks.size(); task++) {
+      svg.append(
+          "<g transform=\"translate(%d %d)\">\n<text class=\"name\" x=\"%d\" y=\"12\">%s</text>\n<g transform=\"translate(0 %d)\">\n"
+              .formatted(
+                  task % columns * WIDTH,
+                  KEY + task / columns * cell,
+                  LEFT,
+                  escape(tasks.get(task)),
+                  CAPTION));
+      curves(svg, task);
+      svg.append("</g>\n</g>\n");
+    }
+    return svg.append("</svg>\n").toString();
+  }
+
+  private void curves(StringBuilder html, int task) {
     for (int level = 0; level <= 100; level += 25) {
       html.append(
           "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%s\" y2=\"%s\"/>"
@@ -164,9 +218,6 @@ final class ComparisonReport {
               .formatted(method % 6, points.toString().strip()));
       html.append(dots);
     }
-    html.append("</svg>\n<figcaption>")
-        .append(escape(tasks.get(task)))
-        .append("</figcaption>\n</figure>\n");
   }
 
   private static String shortened(String name) {

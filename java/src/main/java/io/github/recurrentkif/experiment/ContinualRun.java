@@ -2,47 +2,23 @@ package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.continual.AccuracyMatrix;
 import io.github.recurrentkif.continual.ContinualMethod;
-import io.github.recurrentkif.continual.ExactMatch;
-import io.github.recurrentkif.continual.LearningEvent;
-import io.github.recurrentkif.continual.MemoryUse;
-import io.github.recurrentkif.continual.Observer;
-import io.github.recurrentkif.continual.SampledPlan;
 import io.github.recurrentkif.continual.TaskPlan;
 import io.github.recurrentkif.data.Batch;
-import io.github.recurrentkif.data.EncodedSample;
-import io.github.recurrentkif.data.MemorySampler;
-import io.github.recurrentkif.data.Sample;
-import io.github.recurrentkif.data.SampleLimits;
-import io.github.recurrentkif.data.Split;
 import io.github.recurrentkif.data.Task;
-import io.github.recurrentkif.data.TaskFiles;
-import io.github.recurrentkif.data.TaskReader;
-import io.github.recurrentkif.data.Tokenizer;
-import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.LoraInitialization;
-import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.PeftAdapter;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.training.Learner;
-import io.github.recurrentkif.training.LearningRateSchedule;
 import io.github.recurrentkif.training.OptimizerSettings;
-import io.github.recurrentkif.training.Outcome;
 import io.github.recurrentkif.training.TextModel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.OptionalDouble;
 import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
-import org.jspecify.annotations.Nullable;
-import tools.jackson.databind.ObjectMapper;
+import java.util.function.LongConsumer;
 
 /**
  * One run: learns the tasks of a stream one after another, examines the model after each, and keeps
@@ -60,43 +36,10 @@ public final class ContinualRun implements AutoCloseable {
   private final Settings settings;
   private final Backend backend;
   private final RunFolder folder;
-  private final Inputs inputs;
-
-  /** What a run reads: opened and checked before anything is written. */
-  private record Inputs(ModelFolder model, Tokenizer tokenizer, List<Task> tasks)
-      implements AutoCloseable {
-
-    static Inputs open(RunConfiguration configuration) {
-      TaskReader reader = new TaskReader(new TaskFiles(configuration.data()));
-      Settings settings = configuration.settings();
-      SampleLimits limits =
-          new SampleLimits(
-              limit(settings.get(Settings.MAXIMUM_TRAIN_SAMPLES)),
-              limit(settings.get(Settings.MAXIMUM_TEST_SAMPLES)));
-      List<Task> tasks =
-          configuration.tasks().stream().map(name -> reader.read(name, limits)).toList();
-      ModelFolder model = ModelFolder.open(configuration.model());
-      try {
-        return new Inputs(model, Tokenizer.open(configuration.model()), tasks);
-      } catch (RuntimeException e) {
-        model.close();
-        throw e;
-      }
-    }
-
-    private static int limit(int setting) {
-      return setting == 0 ? Integer.MAX_VALUE : setting;
-    }
-
-    @Override
-    public void close() {
-      tokenizer.close();
-      model.close();
-    }
-  }
+  private final RunInputs inputs;
 
   private ContinualRun(
-      RunConfiguration configuration, Backend backend, RunFolder folder, Inputs inputs) {
+      RunConfiguration configuration, Backend backend, RunFolder folder, RunInputs inputs) {
     this.configuration = configuration;
     this.settings = configuration.settings();
     this.backend = backend;
@@ -111,7 +54,7 @@ public final class ContinualRun implements AutoCloseable {
    * @throws InputException if something cannot be used
    */
   public static ContinualRun begin(Path output, RunConfiguration asked, Backend backend) {
-    Inputs inputs = Inputs.open(asked);
+    RunInputs inputs = RunInputs.open(asked, backend.cache());
     try {
       RunConfiguration configuration = asked.forModel(inputs.model().config());
       SampleFormat format = formatOf(configuration, inputs);
@@ -149,7 +92,7 @@ public final class ContinualRun implements AutoCloseable {
   public static ContinualRun resume(RunFolder folder, Backend backend) {
     try {
       RunConfiguration configuration = configurationOf(folder);
-      Inputs inputs = Inputs.open(configuration);
+      RunInputs inputs = RunInputs.open(configuration, backend.cache());
       try {
         Provenance.of(configuration, inputs.tasks(), backend).requireSameInputs(folder);
         return new ContinualRun(configuration, backend, folder, inputs);
@@ -163,7 +106,7 @@ public final class ContinualRun implements AutoCloseable {
     }
   }
 
-  private static SampleFormat formatOf(RunConfiguration configuration, Inputs inputs) {
+  private static SampleFormat formatOf(RunConfiguration configuration, RunInputs inputs) {
     return new SampleFormat(inputs.model().config(), inputs.tokenizer(), configuration.settings());
   }
 
@@ -197,13 +140,8 @@ public final class ContinualRun implements AutoCloseable {
   }
 
   private OptimizerSettings optimizer() {
-    OptimizerSettings reference = OptimizerSettings.reference();
-    return new OptimizerSettings(
-        reference.beta1(),
-        reference.beta2(),
-        reference.epsilon(),
-        settings.get(Settings.WEIGHT_DECAY),
-        settings.get(Settings.MAXIMUM_GRADIENT_NORM).floatValue());
+    return OptimizerSettings.reference(
+        settings.get(Settings.WEIGHT_DECAY), settings.get(Settings.MAXIMUM_GRADIENT_NORM));
   }
 
   @Override
@@ -221,8 +159,8 @@ public final class ContinualRun implements AutoCloseable {
     private final RunListener listener;
     private final BooleanSupplier stop;
     private final RandomKey key = RandomKey.ofSeed(settings.get(Settings.SEED));
-    private final SampleFormat format = formatOf(configuration, inputs);
-    private final List<EncodedSample> memory = new ArrayList<>();
+    private final TaskPlans plans;
+    private final Examiner examiner;
 
     Session(
         TextModel text,
@@ -235,25 +173,37 @@ public final class ContinualRun implements AutoCloseable {
       this.method = method;
       this.listener = listener;
       this.stop = stop;
+      SampleFormat format = formatOf(configuration, inputs);
+      this.plans =
+          new TaskPlans(settings, format, method.memoryUse(), key.at(LEARNING), key.at(MEMORY));
+      Evaluation evaluation =
+          new Evaluation(
+              inputs.tokenizer(),
+              format::prompt,
+              text.decoder(),
+              settings.get(Settings.EVALUATION_BATCH_SIZE),
+              settings.get(Settings.MAXIMUM_NEW_TOKENS));
+      this.examiner = new Examiner(evaluation, inputs.tasks(), folder, listener, stop);
     }
 
     RunResult run() {
       Checkpoint state =
-          Checkpoint.read(folder.checkpoint(), learner, method).orElse(Checkpoint.START);
+          Checkpoint.read(folder.checkpoints(), learner, method, listener::notice)
+              .orElse(Checkpoint.START);
       if (state.equals(Checkpoint.START)) {
         LoraInitialization.initialize(text.weights(), key.at(INITIAL_WEIGHTS));
       }
       AccuracyMatrix matrix = state.matrix();
       try (EventLog events = EventLog.open(folder.events(), state.eventBytes())) {
-        for (int task = 0; task < inputs.tasks().size(); task++) {
-          if (task >= state.task()) {
-            boolean resumed = task == state.task() && state.begun();
-            learn(task, resumed ? state.completed() : 0, resumed, matrix, events);
-            matrix = matrix.with(examine(task, events));
-            writeAdapter(task);
-            save(new Checkpoint(task + 1, false, 0, matrix, events.saved()));
+        for (int number = 0; number < inputs.tasks().size(); number++) {
+          if (number >= state.task()) {
+            boolean resumed = number == state.task() && state.begun();
+            learn(number, resumed ? state.completed() : 0, resumed, matrix, events);
+            matrix = matrix.with(examiner.examine(number, events));
+            writeAdapter(number);
+            save(new Checkpoint(number + 1, false, 0, matrix, events.saved()));
           }
-          remember(task);
+          plans.remember(number, inputs.tasks().get(number));
         }
       }
       RunResult result =
@@ -263,223 +213,48 @@ public final class ContinualRun implements AutoCloseable {
     }
 
     private void learn(
-        int task, long completed, boolean resumed, AccuracyMatrix matrix, EventLog events) {
-      TaskPlan<Batch> plan = plan(task);
+        int number, long completed, boolean resumed, AccuracyMatrix matrix, EventLog events) {
+      Task task = inputs.tasks().get(number);
+      TaskPlan<Batch> plan = plans.plan(number, task);
       if (!resumed) {
         method.beginTask(learner);
       }
-      String name = inputs.tasks().get(task).name();
-      listener.taskBegins(task, name, completed, plan.updates());
-      Recorder recorder = new Recorder(task, matrix, events);
+      listener.taskBegins(number, task.name(), completed, plan.updates());
+      LongConsumer checkpoint =
+          updates -> save(new Checkpoint(number, true, updates, matrix, events.saved()));
+      Recorder recorder =
+          new Recorder(
+              task.name(),
+              events,
+              listener,
+              stop,
+              checkpoint,
+              new CheckpointClock(settings.get(Settings.CHECKPOINT_SECONDS)),
+              plans::tokens);
       long done = method.learn(plan, completed, learner, recorder);
-      save(new Checkpoint(task, true, done, matrix, events.saved()));
+      checkpoint.accept(done);
       if (done < plan.updates()) {
-        throw new CancellationException("stopped after update " + done + " of task " + name);
-      }
-    }
-
-    private TaskPlan<Batch> plan(int task) {
-      List<EncodedSample> samples = encode(inputs.tasks().get(task).train());
-      List<EncodedSample> replayed = List.of();
-      switch (method.memoryUse()) {
-        case NONE -> {}
-        case MIXED -> {
-          samples = new ArrayList<>(samples);
-          samples.addAll(memory);
-        }
-        case REPLAYED -> replayed = List.copyOf(memory);
-      }
-      SampledPlan.Sampling sampling =
-          SampledPlan.Sampling.reference(
-              settings.get(Settings.EPOCHS),
-              settings.get(Settings.MICRO_BATCH_SIZE),
-              settings.get(Settings.ACCUMULATION),
-              settings.get(Settings.MEMORY_BATCH_SIZE));
-      return new SampledPlan<>(
-          sampling,
-          source(samples),
-          replayed.isEmpty() ? null : source(replayed),
-          new LearningRateSchedule.WarmupLinear(
-              settings.get(Settings.LEARNING_RATE),
-              settings.get(Settings.WARMUP_UPDATES),
-              sampling.updates(samples.size())),
-          key.at(LEARNING).at(task));
-    }
-
-    private SampledPlan.Samples<Batch> source(List<EncodedSample> samples) {
-      List<EncodedSample> all = List.copyOf(samples);
-      return new SampledPlan.Samples<>(
-          all.size(), numbers -> format.batch(Arrays.stream(numbers).mapToObj(all::get).toList()));
-    }
-
-    private List<EncodedSample> encode(List<Sample> samples) {
-      return samples.stream().map(format::encode).toList();
-    }
-
-    /**
-     * Keeps some samples of a finished task; which ones follows from the seed and the task alone.
-     */
-    private void remember(int task) {
-      if (method.memoryUse() != MemoryUse.NONE) {
-        memory.addAll(
-            encode(
-                MemorySampler.draw(
-                    inputs.tasks().get(task).train(),
-                    settings.get(Settings.MEMORY_PERCENT),
-                    key.at(MEMORY).at(task))));
+        throw new CancellationException("stopped after update " + done + " of task " + task.name());
       }
     }
 
     private void save(Checkpoint checkpoint) {
-      checkpoint.write(folder.checkpoint(), learner, method);
+      checkpoint.write(folder.checkpoints(), learner, method);
       listener.saved();
     }
 
-    /** Accuracies on all tasks so far and, where there is one, on the next. */
-    private List<Double> examine(int after, EventLog events) {
-      Evaluation evaluation =
-          new Evaluation(
-              inputs.tokenizer(),
-              format::prompt,
-              text.decoder(),
-              settings.get(Settings.EVALUATION_BATCH_SIZE),
-              settings.get(Settings.MAXIMUM_NEW_TOKENS));
-      List<Double> accuracies = new ArrayList<>();
-      for (int i = 0; i < Math.min(after + 2, inputs.tasks().size()); i++) {
-        Task task = inputs.tasks().get(i);
-        listener.evaluationBegins(after, task.name(), task.evaluation().size());
-        List<String> answers = evaluation.answers(task.evaluation(), listener::evaluated, stop);
-        double accuracy = Evaluation.accuracy(task.evaluation(), answers);
-        listener.evaluationEnds(after, task.name(), accuracy);
-        writePredictions(after, task, answers);
-        Map<String, Object> event = new LinkedHashMap<>();
-        event.put("event", "evaluation");
-        event.put("after", inputs.tasks().get(after).name());
-        event.put("task", task.name());
-        event.put("accuracy", accuracy);
-        events.append(event);
-        accuracies.add(accuracy);
-      }
-      return accuracies;
-    }
-
-    private void writePredictions(int after, Task task, List<String> answers) {
-      ObjectMapper json = new ObjectMapper();
-      StringBuilder lines = new StringBuilder();
-      for (int i = 0; i < answers.size(); i++) {
-        Sample sample = task.evaluation().get(i);
-        Map<String, Object> line = new LinkedHashMap<>();
-        line.put("id", sample.id());
-        line.put("prediction", answers.get(i));
-        line.put("target", sample.target());
-        line.put("correct", ExactMatch.matches(answers.get(i), sample.target()));
-        lines.append(json.writeValueAsString(line)).append('\n');
-      }
-      RunFolder.writeAtomically(
-          folder.predictions(after, inputs.tasks().get(after).name(), task.name()),
-          lines.toString().getBytes(StandardCharsets.UTF_8));
-    }
-
-    private void writeAdapter(int task) {
+    private void writeAdapter(int number) {
       PeftAdapter.write(
-          folder.adapter(task, inputs.tasks().get(task).name()),
+          folder.adapter(number, inputs.tasks().get(number).name()),
           settings.lora(),
           inputs.model().config(),
           configuration.model().toAbsolutePath().normalize().toString(),
           text.weights());
     }
-
-    /** Writes down what a method does, takes checkpoints, and passes on the wish to stop. */
-    private final class Recorder implements Observer {
-
-      private final int task;
-      private final AccuracyMatrix matrix;
-      private final EventLog events;
-      private final long interval =
-          (long) (settings.get(Settings.CHECKPOINT_SECONDS) * 1_000_000_000L);
-      private long lastSave = System.nanoTime();
-      private @Nullable MaskCounts counts;
-
-      Recorder(int task, AccuracyMatrix matrix, EventLog events) {
-        this.task = task;
-        this.matrix = matrix;
-        this.events = events;
-      }
-
-      @Override
-      public void on(LearningEvent event) {
-        switch (event) {
-          case LearningEvent.AfterInner e -> {
-            append("update", e.completed(), e.outcome());
-            listener.updated(e.completed(), e.outcome());
-          }
-          case LearningEvent.AfterOuter e -> append("replay", e.completed(), e.outcome());
-          case LearningEvent.BeforeMerge e -> {
-            counts = e.maskCounts();
-            append(e, counts);
-          }
-          case LearningEvent.AfterFusion e -> {
-            if (counts != null) {
-              listener.fused(e.completed(), counts);
-            }
-          }
-        }
-      }
-
-      private Map<String, Object> line(String kind, long completed) {
-        Map<String, Object> line = new LinkedHashMap<>();
-        line.put("event", kind);
-        line.put("task", inputs.tasks().get(task).name());
-        line.put("update", completed);
-        return line;
-      }
-
-      private void append(String kind, long completed, Outcome outcome) {
-        Map<String, Object> line = line(kind, completed);
-        line.put("loss", outcome.meanLoss());
-        line.put("gradient_norm", outcome.gradientNorm());
-        line.put("learning_rate", outcome.learningRate());
-        if (outcome.refused()) {
-          line.put("refused", true);
-          listener.notice("update " + completed + " was refused: its gradient is not finite");
-        }
-        events.append(line);
-      }
-
-      private void append(LearningEvent.BeforeMerge e, MaskCounts classes) {
-        Map<String, Object> line = line("fusion", e.completed());
-        line.put("inner_threshold", e.innerThreshold().value());
-        line.put("outer_threshold", e.outerThreshold().value());
-        line.put("shared", classes.shared());
-        line.put("new_only", classes.newOnly());
-        line.put("old_only", classes.oldOnly());
-        line.put("redundant", classes.redundant());
-        events.append(line);
-      }
-
-      @Override
-      public boolean stopsAfter(long completed) {
-        if (stop.getAsBoolean()) {
-          return true;
-        }
-        if (System.nanoTime() - lastSave >= interval) {
-          save(new Checkpoint(task, true, completed, matrix, events.saved()));
-          lastSave = System.nanoTime();
-        }
-        return false;
-      }
-    }
   }
 
   /** The names of tasks whose development split stands in for a missing test split. */
   public List<String> tasksWithoutTest() {
-    return inputs.tasks().stream()
-        .filter(task -> task.evaluationSplit() == Split.DEVELOPMENT)
-        .map(Task::name)
-        .toList();
-  }
-
-  static @Nullable Double orNull(OptionalDouble value) {
-    return value.isPresent() ? value.getAsDouble() : null;
+    return inputs.tasksWithoutTest();
   }
 }

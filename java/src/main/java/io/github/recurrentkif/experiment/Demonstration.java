@@ -29,18 +29,18 @@ public record Demonstration(long seed, boolean quick, Map<String, String> change
   }
 
   private GeneratedTasks data() {
-    return quick ? new GeneratedTasks(seed, 200, 50, 100) : new GeneratedTasks(seed, 400, 200, 200);
+    return quick ? new GeneratedTasks(seed, 160, 40, 80) : new GeneratedTasks(seed, 400, 200, 200);
   }
 
   private Settings settings() {
     Map<String, String> texts = new LinkedHashMap<>();
-    texts.put("epochs", quick ? "4" : "6");
+    texts.put("epochs", "4");
     texts.put("micro-batch-size", "8");
     texts.put("accumulation", "1");
-    texts.put("learning-rate", "0.01");
+    texts.put("learning-rate", "0.003");
     texts.put("warmup-updates", "10");
     texts.put("memory-batch-size", "16");
-    texts.put("memory-percent", "4");
+    texts.put("memory-percent", "8");
     texts.put("lora-rank", "8");
     texts.put("lora-dropout", "0");
     texts.put("maximum-new-tokens", "4");

@@ -40,7 +40,8 @@ public final class Evaluation {
   }
 
   /**
-   * The answers to the samples, in their order. Prompts are not cut, as in the reference.
+   * The answers to the samples, in their order. Prompts are not cut, as in the reference. The
+   * longest are asked first: no later batch needs larger buffers.
    *
    * @param progress told how many are answered
    * @throws CancellationException if {@code stop} says so between two batches
@@ -50,7 +51,7 @@ public final class Evaluation {
     int[] byLength =
         IntStream.range(0, samples.size())
             .boxed()
-            .sorted(Comparator.comparingInt(i -> sources.get(i).length))
+            .sorted(Comparator.comparingInt((Integer i) -> sources.get(i).length).reversed())
             .mapToInt(Integer::intValue)
             .toArray();
     String[] answers = new String[samples.size()];
@@ -69,9 +70,9 @@ public final class Evaluation {
     return new ArrayList<>(Arrays.asList(answers));
   }
 
-  /** Not every tokenizer knows that its end token is special and leaves it out by itself. */
+  /** Not every tokenizer knows which tokens are special and leaves them out by itself. */
   private long[] withoutEnd(long[] ids) {
-    boolean ended = ids.length > 0 && ids[ids.length - 1] == tokenizer.endOfSequence();
+    boolean ended = ids.length > 0 && decoder.endTokens().contains((int) ids[ids.length - 1]);
     return ended ? Arrays.copyOf(ids, ids.length - 1) : ids;
   }
 

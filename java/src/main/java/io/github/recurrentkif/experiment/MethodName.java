@@ -10,8 +10,8 @@ import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
-import java.util.stream.Collectors;
 
 /** The methods that a run can be told to use, by the names a user types. */
 public enum MethodName {
@@ -24,6 +24,11 @@ public enum MethodName {
     return name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
+  /** All of them, as typed. */
+  public static List<String> texts() {
+    return Arrays.stream(values()).map(MethodName::text).toList();
+  }
+
   /**
    * @throws InputException if there is no such method; lists those there are
    */
@@ -34,12 +39,7 @@ public enum MethodName {
         .orElseThrow(
             () ->
                 new InputException(
-                    "unknown method '"
-                        + text
-                        + "'; there are "
-                        + Arrays.stream(values())
-                            .map(MethodName::text)
-                            .collect(Collectors.joining(", "))));
+                    "unknown method '" + text + "'; there are " + String.join(", ", texts())));
   }
 
   /** Makes the method for weights of this layout. */

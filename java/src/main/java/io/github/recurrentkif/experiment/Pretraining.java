@@ -7,10 +7,8 @@ import io.github.recurrentkif.data.Tokenizer;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
-import io.github.recurrentkif.memory.VectorFile;
 import io.github.recurrentkif.model.ModelWriter;
 import io.github.recurrentkif.model.T5Config;
-import io.github.recurrentkif.model.T5Initialization;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.training.Learner;
@@ -25,13 +23,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.SequencedMap;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.ObjectMapper;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -52,10 +48,6 @@ public final class Pretraining implements AutoCloseable {
   /** Updates between two lines of the log. */
   private static final int LOGGED = 20;
 
-  /** Rows of a batch whose loss is only measured. */
-  private static final int MEASURED_ROWS = 64;
-
-  private static final String STATE = "state";
   private static final List<String> TOKENIZER_FILES =
       List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json");
 
@@ -164,12 +156,11 @@ public final class Pretraining implements AutoCloseable {
         TrainingArtifacts.prepare(config, new Trainables.EveryWeight(), false, backend.cache());
     try (ParameterVector weights =
             new ParameterVector(trained.layout(), backend.kernels().device());
-        ParameterVector unused = new ParameterVector(trained.layout(), backend.kernels().device());
         PaddedObjective objective = objective(trained, weights);
         PaddedObjective measure = objective(measured, weights);
         Learner<Batch> learner =
             new Learner<>(weights, backend.kernels(), objective, optimizer())) {
-      new Session(learner, measure, unused, listener, stop).run();
+      new Session(learner, measure, listener, stop).run();
     }
   }
 
@@ -183,13 +174,9 @@ public final class Pretraining implements AutoCloseable {
   }
 
   private OptimizerSettings optimizer() {
-    OptimizerSettings reference = OptimizerSettings.reference();
-    return new OptimizerSettings(
-        reference.beta1(),
-        reference.beta2(),
-        reference.epsilon(),
+    return OptimizerSettings.reference(
         settings.get(PretrainingSettings.WEIGHT_DECAY),
-        settings.get(PretrainingSettings.MAXIMUM_GRADIENT_NORM).floatValue());
+        settings.get(PretrainingSettings.MAXIMUM_GRADIENT_NORM));
   }
 
   @Override
@@ -203,7 +190,6 @@ public final class Pretraining implements AutoCloseable {
 
     private final Learner<Batch> learner;
     private final PaddedObjective measure;
-    private final ParameterVector unused;
     private final RunListener listener;
     private final BooleanSupplier stop;
     private final RandomKey key = RandomKey.ofSeed(settings.get(PretrainingSettings.SEED));
@@ -214,12 +200,10 @@ public final class Pretraining implements AutoCloseable {
     Session(
         Learner<Batch> learner,
         PaddedObjective measure,
-        ParameterVector unused,
         RunListener listener,
         BooleanSupplier stop) {
       this.learner = learner;
       this.measure = measure;
-      this.unused = unused;
       this.listener = listener;
       this.stop = stop;
     }
@@ -227,32 +211,36 @@ public final class Pretraining implements AutoCloseable {
     void run() {
       long completed = 0;
       long eventBytes = 0;
-      if (Files.isRegularFile(folder.checkpoint())) {
-        JsonNode state = restore();
-        completed = state.get("completed").longValue();
-        eventBytes = state.get("events").longValue();
+      Optional<JsonNode> saved = folder.checkpoints().read(learner.vectors(), listener::notice);
+      if (saved.isPresent()) {
+        JsonNode state = saved.get();
+        learner.restore(Checkpoint.counters(state.required("learner")));
+        completed = state.required("completed").longValue();
+        eventBytes = state.required("events").longValue();
       } else {
-        T5Initialization.initialize(learner.weights(), config, key.at(INITIAL_WEIGHTS));
+        settings
+            .get(PretrainingSettings.INITIALIZATION)
+            .initialize(learner.weights(), config, key.at(INITIAL_WEIGHTS));
       }
-      LearningRateSchedule schedule =
+      int schedule = settings.get(PretrainingSettings.SCHEDULE_UPDATES);
+      LearningRateSchedule rates =
           new LearningRateSchedule.WarmupLinear(
               settings.get(PretrainingSettings.LEARNING_RATE),
               settings.get(PretrainingSettings.WARMUP_UPDATES),
-              updates);
-      long interval =
-          (long) (settings.get(PretrainingSettings.CHECKPOINT_SECONDS) * 1_000_000_000L);
+              schedule == 0 ? updates : schedule);
+      CheckpointClock clock =
+          new CheckpointClock(settings.get(PretrainingSettings.CHECKPOINT_SECONDS));
       listener.taskBegins(0, "pretraining", completed, updates);
       try (EventLog events = EventLog.open(folder.events(), eventBytes)) {
-        long lastSave = System.nanoTime();
         while (completed < updates) {
-          Outcome outcome = learner.update(update(completed, schedule));
+          Outcome outcome = learner.update(update(completed, rates));
           completed++;
           listener.updated(completed, outcome);
           log(completed, outcome, events);
           boolean stopping = stop.getAsBoolean();
-          if (stopping || completed == updates || System.nanoTime() - lastSave >= interval) {
+          if (stopping || completed == updates || clock.due()) {
             save(completed, events.saved());
-            lastSave = System.nanoTime();
+            clock.taken();
           }
           if (stopping && completed < updates) {
             throw new CancellationException("stopped after update " + completed);
@@ -262,7 +250,7 @@ public final class Pretraining implements AutoCloseable {
       finish();
     }
 
-    private Update<Batch> update(long completed, LearningRateSchedule schedule) {
+    private Update<Batch> update(long completed, LearningRateSchedule rates) {
       int passes = settings.get(PretrainingSettings.ACCUMULATION);
       int rows = settings.get(PretrainingSettings.BATCH_SIZE);
       List<Batch> batches = new ArrayList<>(passes);
@@ -274,8 +262,7 @@ public final class Pretraining implements AutoCloseable {
         }
         batches.add(builder.build(drawn));
       }
-      return new Update<>(
-          batches, 1f / passes, schedule.at(completed), key.at(DROPOUT).at(completed));
+      return new Update<>(batches, 1f / passes, rates.at(completed), key.at(DROPOUT).at(completed));
     }
 
     private void log(long completed, Outcome outcome, EventLog events) {
@@ -296,36 +283,13 @@ public final class Pretraining implements AutoCloseable {
         events.append(line);
       }
       if (measured) {
-        double text = loss(samples.heldOutTexts(key.at(HELD_OUT).at(0)));
-        double prompts = loss(samples.heldOutPrompts(key.at(HELD_OUT).at(1)));
         Map<String, Object> line = new LinkedHashMap<>();
         line.put("event", "held-out");
         line.put("update", completed);
-        line.put("text_loss", text);
-        line.put("prompt_loss", prompts);
+        line.putAll(HeldOut.measure(measure, samples, key.at(HELD_OUT), builder));
         events.append(line);
-        listener.notice(
-            String.format(
-                Locale.ROOT,
-                "held-out loss after update %d: text %.4f, prompts %.4f",
-                completed,
-                text,
-                prompts));
+        listener.notice("held out, update " + completed + ": " + HeldOut.text(line));
       }
-    }
-
-    /** The mean loss of a token, without dropout. */
-    private double loss(List<EncodedSample> heldOut) {
-      double sum = 0;
-      long tokens = 0;
-      for (int from = 0; from < heldOut.size(); from += MEASURED_ROWS) {
-        Batch batch =
-            builder.build(heldOut.subList(from, Math.min(from + MEASURED_ROWS, heldOut.size())));
-        int labelled = batch.labelledTokens();
-        sum += measure.gradient(batch, key, unused) * labelled;
-        tokens += labelled;
-      }
-      return sum / tokens;
     }
 
     private void save(long completed, long eventBytes) {
@@ -333,37 +297,8 @@ public final class Pretraining implements AutoCloseable {
       json.put("completed", completed);
       json.put("events", eventBytes);
       json.put("learner", learner.counters());
-      SequencedMap<String, String> metadata = new LinkedHashMap<>();
-      metadata.put(STATE, new ObjectMapper().writeValueAsString(json));
-      try {
-        VectorFile.write(folder.checkpoint(), learner.vectors(), metadata);
-      } catch (IOException e) {
-        throw new InputException(
-            "the checkpoint cannot be written, the last one is still there: "
-                + RunFolder.message(e)
-                + "; make room and go on with 'kif pretrain --resume'",
-            e);
-      }
+      folder.checkpoints().write(learner.vectors(), json);
       listener.saved();
-    }
-
-    private JsonNode restore() {
-      try (VectorFile file = VectorFile.open(folder.checkpoint())) {
-        for (var entry : learner.vectors().entrySet()) {
-          file.read(entry.getKey(), entry.getValue());
-        }
-        JsonNode state = new ObjectMapper().readTree(file.metadata().get(STATE));
-        Map<String, Long> counters = new LinkedHashMap<>();
-        state
-            .get("learner")
-            .properties()
-            .forEach(entry -> counters.put(entry.getKey(), entry.getValue().longValue()));
-        learner.restore(counters);
-        return state;
-      } catch (IOException e) {
-        throw new InputException(
-            folder.checkpoint() + ": cannot be read: " + RunFolder.message(e), e);
-      }
     }
 
     private void finish() {

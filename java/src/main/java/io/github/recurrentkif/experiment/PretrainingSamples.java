@@ -1,6 +1,7 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.data.EncodedSample;
+import io.github.recurrentkif.data.Sample;
 import io.github.recurrentkif.data.SpanCorruption;
 import io.github.recurrentkif.data.Tokenizer;
 import io.github.recurrentkif.data.world.Practice;
@@ -12,7 +13,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Objects;
+import java.util.SequencedMap;
 
 /**
  * What a model is pretrained on: texts with hidden spans, and prompts of the generated world. Which
@@ -56,7 +60,7 @@ final class PretrainingSamples {
             settings.get(PretrainingSettings.MEAN_SPAN),
             first,
             sentinels,
-            config.endToken());
+            config.endTokens().getFirst());
     this.texts = lines(recipe.texts());
     this.trained = texts.size() - settings.get(PretrainingSettings.HELD_OUT_SAMPLES);
     if (!texts.isEmpty() && trained < 1) {
@@ -112,17 +116,33 @@ final class PretrainingSamples {
     return samples;
   }
 
-  List<EncodedSample> heldOutPrompts(RandomKey key) {
-    List<EncodedSample> samples = new ArrayList<>();
-    for (int i = 0; i < settings.get(PretrainingSettings.HELD_OUT_SAMPLES); i++) {
-      samples.add(prompt(key.at(i)));
+  /** Held-out prompts of every kind, as many of each; none where all samples are texts. */
+  SequencedMap<String, List<EncodedSample>> heldOutPrompts(RandomKey key) {
+    int wanted = settings.get(PretrainingSettings.HELD_OUT_SAMPLES);
+    SequencedMap<String, List<EncodedSample>> samples = new LinkedHashMap<>();
+    if (settings.get(PretrainingSettings.TEXT_SHARE) >= 1) {
+      return samples;
+    }
+    Practice.kinds().forEach(kind -> samples.put(kind, new ArrayList<>()));
+    int missing = samples.size();
+    for (int i = 0; missing > 0; i++) {
+      Sample sample = Practice.prompt(key.at(i));
+      List<EncodedSample> kind = Objects.requireNonNull(samples.get(sample.id()));
+      if (kind.size() < wanted) {
+        kind.add(encoded(sample));
+        missing -= kind.size() == wanted ? 1 : 0;
+      }
     }
     return samples;
   }
 
   private EncodedSample prompt(RandomKey key) {
+    return encoded(Practice.prompt(key.at(CONTENT)));
+  }
+
+  private EncodedSample encoded(Sample sample) {
     int maximum = settings.get(PretrainingSettings.MAXIMUM_TOKENS);
-    return EncodedSample.of(Practice.prompt(key.at(CONTENT)), tokenizer, maximum, maximum);
+    return EncodedSample.of(sample, tokenizer, maximum, maximum);
   }
 
   private EncodedSample hidden(String text, RandomKey key) {

@@ -1,6 +1,7 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.model.T5Initialization;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,6 +21,13 @@ public final class PretrainingSettings {
       Setting.positive("learning-rate", 3e-3, "of AdamW, at the peak of the schedule");
   public static final Setting<Integer> WARMUP_UPDATES =
       Setting.whole("warmup-updates", 200, 0, "updates over which the learning rate rises from 0");
+  public static final Setting<Integer> SCHEDULE_UPDATES =
+      Setting.whole(
+          "schedule-updates",
+          0,
+          0,
+          "updates over which the learning rate rises and falls to 0; 0 for all, more to stop"
+              + " early");
   public static final Setting<Double> WEIGHT_DECAY =
       Setting.below("weight-decay", 0, 1, "of AdamW");
   public static final Setting<Double> MAXIMUM_GRADIENT_NORM =
@@ -36,6 +44,12 @@ public final class PretrainingSettings {
       Setting.whole("held-out-samples", 256, 1, "of each kind, never trained on");
   public static final Setting<Integer> HELD_OUT_INTERVAL =
       Setting.whole("held-out-interval", 500, 1, "updates between two held-out losses");
+  public static final Setting<T5Initialization> INITIALIZATION =
+      Setting.choice(
+          "initialization",
+          T5Initialization.STANDARD,
+          T5Initialization.class,
+          "of the weights; mimetic: the encoder first attends to equal words and to neighbours");
   public static final Setting<Double> CHECKPOINT_SECONDS =
       Setting.upTo("checkpoint-seconds", 30, 86_400, "between two checkpoints; 0 for every update");
   public static final Setting<Integer> THREADS =
@@ -50,6 +64,7 @@ public final class PretrainingSettings {
           ACCUMULATION,
           LEARNING_RATE,
           WARMUP_UPDATES,
+          SCHEDULE_UPDATES,
           WEIGHT_DECAY,
           MAXIMUM_GRADIENT_NORM,
           TEXT_SHARE,
@@ -58,6 +73,7 @@ public final class PretrainingSettings {
           MAXIMUM_TOKENS,
           HELD_OUT_SAMPLES,
           HELD_OUT_INTERVAL,
+          INITIALIZATION,
           CHECKPOINT_SECONDS,
           THREADS,
           SEED);

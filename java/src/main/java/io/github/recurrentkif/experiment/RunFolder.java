@@ -10,6 +10,7 @@ import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.concurrent.locks.LockSupport;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
@@ -23,7 +24,8 @@ import tools.jackson.databind.json.JsonMapper;
  * configuration.json    everything that was asked for, defaults included
  * provenance.json       versions, hashes of model and data, machine, kernels
  * events.jsonl          every update, fusion and evaluation, one JSON object a line
- * checkpoint.safetensors  the newest state to go on from
+ * checkpoint.safetensors  the newest state to go on from, and in
+ * checkpoint.previous.safetensors  the one before it
  * adapters/01-TASK/     the adapter after each task, as PEFT writes it
  * predictions/01-TASK/  what was answered after that task, TASK.jsonl for every task seen
  * result.json           accuracy matrix and measures, once the run is complete
@@ -34,10 +36,12 @@ public final class RunFolder implements AutoCloseable {
   /** Changes when a folder of an older version could no longer be resumed. */
   static final int VERSION = 1;
 
-  private static final String CONFIGURATION = "configuration.json";
-  private static final String PROVENANCE = "provenance.json";
-  private static final String RESULT = "result.json";
+  static final String CONFIGURATION = "configuration.json";
+  static final String PROVENANCE = "provenance.json";
+  static final String RESULT = "result.json";
   private static final String LOCK = "run.lock";
+  private static final int ATTEMPTS = 10;
+  private static final long PAUSE_NANOS = 20_000_000;
 
   private static final JsonMapper JSON =
       JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
@@ -140,7 +144,7 @@ public final class RunFolder implements AutoCloseable {
 
   /** Takes away what a killed process had begun to write: a checkpoint may be large. */
   private void deleteTemporaryFiles() throws IOException {
-    try (var files = Files.list(folder)) {
+    try (var files = Files.walk(folder)) {
       for (Path file : files.filter(RunFolder::isTemporary).toList()) {
         Files.deleteIfExists(file);
       }
@@ -151,9 +155,13 @@ public final class RunFolder implements AutoCloseable {
     FileChannel channel =
         FileChannel.open(folder.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
     try {
-      FileLock lock = channel.tryLock();
-      if (lock != null) {
-        return new RunFolder(folder, channel, lock);
+      for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        FileLock lock = channel.tryLock();
+        if (lock != null) {
+          return new RunFolder(folder, channel, lock);
+        }
+        // Somebody who only asks whether it is held holds it for a moment.
+        LockSupport.parkNanos(PAUSE_NANOS);
       }
     } catch (OverlappingFileLockException e) {
       // Held by this very process: as good as by another.
@@ -161,6 +169,28 @@ public final class RunFolder implements AutoCloseable {
     channel.close();
     throw new InputException(
         folder + ": another process works on this run; wait for it or stop it first");
+  }
+
+  /** Whether a process works on the run of a folder at this moment. */
+  static boolean isHeld(Path folder) {
+    Path file = folder.resolve(LOCK);
+    if (!Files.isRegularFile(file)) {
+      return false;
+    }
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
+        FileLock lock = channel.tryLock(0, Long.MAX_VALUE, true)) {
+      return lock == null;
+    } catch (OverlappingFileLockException e) {
+      return true;
+    } catch (IOException e) {
+      // Some network file systems know no locks; then nobody can hold one.
+      return false;
+    }
+  }
+
+  /** Whether a folder holds a run that can be gone on with. */
+  public static boolean holdsRun(Path folder) {
+    return Files.isRegularFile(folder.resolve(CONFIGURATION));
   }
 
   public Path path() {
@@ -175,8 +205,8 @@ public final class RunFolder implements AutoCloseable {
     return folder.resolve("events.jsonl");
   }
 
-  Path checkpoint() {
-    return folder.resolve("checkpoint.safetensors");
+  CheckpointFiles checkpoints() {
+    return new CheckpointFiles(folder);
   }
 
   /** {@code adapters/01-dbpedia}: tasks are counted from 1. */

@@ -13,6 +13,9 @@ public interface RunListener {
    */
   default void taskBegins(int task, String name, long completed, long updates) {}
 
+  /** Tokens of prompts and answers read in this process so far, those of memory included. */
+  default void tokens(long all) {}
+
   default void updated(long completed, Outcome outcome) {}
 
   default void fused(long completed, MaskCounts counts) {}

@@ -12,6 +12,8 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a run came to. Nothing in it depends on the clock: equal runs have equal results.
@@ -49,12 +51,11 @@ public record RunResult(
 
   Map<String, Object> toJson() {
     Map<String, Object> measures = new LinkedHashMap<>();
-    measures.put("overall_performance", ContinualRun.orNull(matrix.overallPerformance()));
-    measures.put("backward_transfer", ContinualRun.orNull(matrix.backwardTransfer()));
-    measures.put(
-        "forward_transfer_zero_shot", ContinualRun.orNull(matrix.zeroShotForwardTransfer()));
-    measures.put("average_anytime_accuracy", ContinualRun.orNull(matrix.averageAnytimeAccuracy()));
-    measures.put("forgetting", ContinualRun.orNull(matrix.forgetting()));
+    measures.put("overall_performance", orNull(matrix.overallPerformance()));
+    measures.put("backward_transfer", orNull(matrix.backwardTransfer()));
+    measures.put("forward_transfer_zero_shot", orNull(matrix.zeroShotForwardTransfer()));
+    measures.put("average_anytime_accuracy", orNull(matrix.averageAnytimeAccuracy()));
+    measures.put("forgetting", orNull(matrix.forgetting()));
 
     Map<String, Object> splits = new LinkedHashMap<>();
     tasks.forEach(task -> splits.put(task.name(), task.evaluationSplit().folder()));
@@ -71,5 +72,9 @@ public record RunResult(
     json.put("weights_sha256", weightsHash);
     json.put("settings", configuration.settings().resolved());
     return json;
+  }
+
+  private static @Nullable Double orNull(OptionalDouble value) {
+    return value.isPresent() ? value.getAsDouble() : null;
   }
 }

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.SequencedSet;
 import java.util.function.Function;
+import java.util.regex.Pattern;
 
 /**
  * One setting of a run: its name, what it may be, and what it is when nothing is said.
@@ -21,6 +22,11 @@ import java.util.function.Function;
  */
 public record Setting<T>(
     String name, T defaultValue, String expected, String description, Function<String, T> parse) {
+
+  /** More of anything that is counted is a slip of the keyboard, and products of two still fit. */
+  private static final int LARGEST_COUNT = 1_000_000;
+
+  private static final Pattern DECIMAL = Pattern.compile("[-+]?[0-9.]+([eE][-+]?[0-9]+)?");
 
   /**
    * @throws InputException if the text is not what this setting expects
@@ -52,13 +58,23 @@ public record Setting<T>(
     };
   }
 
+  /** A whole number in [minimum, {@value #LARGEST_COUNT}]. */
   static Setting<Integer> whole(String name, int defaultValue, int minimum, String description) {
+    return whole(name, defaultValue, minimum, LARGEST_COUNT, description);
+  }
+
+  /** A whole number in [minimum, maximum]. */
+  static Setting<Integer> whole(
+      String name, int defaultValue, int minimum, int maximum, String description) {
     return new Setting<>(
         name,
         defaultValue,
-        "a whole number of at least " + minimum,
+        "a whole number from " + minimum + " to " + maximum,
         description,
-        text -> require(Integer.valueOf(text), Integer.valueOf(text) >= minimum));
+        text ->
+            require(
+                Integer.valueOf(text),
+                Integer.valueOf(text) >= minimum && Integer.valueOf(text) <= maximum));
   }
 
   static Setting<Long> seed(String name, long defaultValue, String description) {
@@ -122,7 +138,11 @@ public record Setting<T>(
         });
   }
 
+  /** Java would take 30d for a number, and somebody may mean 30 days by it. */
   private static double number(String text) {
+    if (!DECIMAL.matcher(text).matches()) {
+      throw new NumberFormatException(text);
+    }
     return Double.parseDouble(text);
   }
 

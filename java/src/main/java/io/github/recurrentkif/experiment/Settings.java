@@ -9,7 +9,6 @@ import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.T5Config;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -66,7 +65,7 @@ public final class Settings {
   public static final Setting<Double> UNCERTAINTY_DECAY =
       Setting.below("uncertainty-decay", 0.85, 1, "moving average of the uncertainty (beta 2)");
   public static final Setting<Integer> LORA_RANK =
-      Setting.whole("lora-rank", 8, 1, "rank of the adapter");
+      Setting.whole("lora-rank", 8, 1, 4096, "rank of the adapter");
   public static final Setting<Double> LORA_ALPHA =
       Setting.positive("lora-alpha", 32, "the adapter's product is scaled by alpha over rank");
   public static final Setting<Double> LORA_DROPOUT =
@@ -109,9 +108,19 @@ public final class Settings {
   public static final Setting<Integer> EVALUATION_BATCH_SIZE =
       Setting.whole("evaluation-batch-size", 16, 1, "samples decoded together");
   public static final Setting<Integer> MAXIMUM_TRAIN_SAMPLES =
-      Setting.whole("maximum-train-samples", 0, 0, "of each task, the first ones; 0 for all");
+      Setting.whole(
+          "maximum-train-samples",
+          0,
+          0,
+          Integer.MAX_VALUE,
+          "of each task, the first ones; 0 for all");
   public static final Setting<Integer> MAXIMUM_TEST_SAMPLES =
-      Setting.whole("maximum-test-samples", 0, 0, "of each task, the first ones; 0 for all");
+      Setting.whole(
+          "maximum-test-samples",
+          0,
+          0,
+          Integer.MAX_VALUE,
+          "of each task, the first ones; 0 for all");
   public static final Setting<Double> CHECKPOINT_SECONDS =
       Setting.upTo(
           "checkpoint-seconds",
@@ -119,7 +128,7 @@ public final class Settings {
           86_400,
           "between two checkpoints inside a task; 0 for every update");
   public static final Setting<Integer> THREADS =
-      Setting.whole("threads", 0, 0, "of the processor; 0 for all cores");
+      Setting.whole("threads", 0, 0, 1024, "of the processor; 0 for all cores");
   public static final Setting<Long> SEED =
       Setting.seed("seed", 42, "of everything random: initial weights, order, memory, dropout");
 
@@ -164,6 +173,14 @@ public final class Settings {
           SENSITIVITY_DECAY, RecurrentKifSettings.paper().innerRule().beta1(),
           UNCERTAINTY_DECAY, RecurrentKifSettings.paper().innerRule().beta2());
 
+  /** What LLaMA and its kin need instead. */
+  private static final Map<Setting<?>, Object> OF_LLAMA =
+      Map.of(
+          LORA_TARGETS,
+          new LinkedHashSet<>(LlamaConfig.REFERENCE_TARGETS),
+          PROMPT_FORMAT,
+          PromptFormat.ALPACA);
+
   private final Map<Setting<?>, Object> chosen;
 
   private Settings(Map<Setting<?>, Object> chosen) {
@@ -202,14 +219,18 @@ public final class Settings {
         return setting;
       }
     }
-    Setting<?> nearest =
-        ALL.stream().min(Comparator.comparingInt(s -> distance(s.name(), name))).orElseThrow();
+    String nearest = Spelling.nearest(name, ALL.stream().map(Setting::name).toList());
     throw new InputException(
         "unknown setting '"
             + name
             + "'; did you mean '"
-            + nearest.name()
+            + nearest
             + "'? kif train --help lists all");
+  }
+
+  /** Whether the default of a setting follows from the mode or from the family of the model. */
+  static boolean isPreset(Setting<?> setting) {
+    return OF_PAPER.containsKey(setting) || OF_LLAMA.containsKey(setting);
   }
 
   /** These settings, with what nobody chose as the family of a model needs it. */
@@ -218,8 +239,7 @@ public final class Settings {
       case T5Config _ -> this;
       case LlamaConfig _ -> {
         Map<Setting<?>, Object> changed = new LinkedHashMap<>(chosen);
-        changed.putIfAbsent(LORA_TARGETS, new LinkedHashSet<>(LlamaConfig.REFERENCE_TARGETS));
-        changed.putIfAbsent(PROMPT_FORMAT, PromptFormat.ALPACA);
+        OF_LLAMA.forEach(changed::putIfAbsent);
         yield new Settings(changed);
       }
     };
@@ -252,23 +272,5 @@ public final class Settings {
       texts.put(setting.name(), Setting.print(get(setting)));
     }
     return texts;
-  }
-
-  /** Edits between two names (Levenshtein, 1966). */
-  private static int distance(String a, String b) {
-    int[] previous = new int[b.length() + 1];
-    for (int j = 0; j <= b.length(); j++) {
-      previous[j] = j;
-    }
-    for (int i = 1; i <= a.length(); i++) {
-      int[] current = new int[b.length() + 1];
-      current[0] = i;
-      for (int j = 1; j <= b.length(); j++) {
-        int replaced = previous[j - 1] + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-        current[j] = Math.min(replaced, 1 + Math.min(previous[j], current[j - 1]));
-      }
-      previous = current;
-    }
-    return previous[b.length()];
   }
 }

@@ -284,6 +284,15 @@ public final class Nodes {
     return standard("Concat", List.of(parts), Attribute.of("axis", axis));
   }
 
+  /**
+   * x cut in two along an axis.
+   *
+   * @param lengths of the two, a vector
+   */
+  public List<Value> split(long axis, Value x, Value lengths) {
+    return emit(STANDARD, "Split", 2, List.of(x, lengths), Attribute.of("axis", axis));
+  }
+
   /** Rows of the table, by index along its first axis. */
   public Value gather(Value table, Value indices) {
     return standard("Gather", List.of(table, indices), Attribute.of("axis", 0));

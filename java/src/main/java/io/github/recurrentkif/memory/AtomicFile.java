@@ -32,10 +32,7 @@ public final class AtomicFile {
    */
   public static void write(Path file, Content content) throws IOException {
     Path target = file.toAbsolutePath();
-    Path folder = target.getParent();
-    if (folder == null) {
-      throw new IOException("cannot write " + file + ": it is the root of a file system");
-    }
+    Path folder = folderOf(file);
     String random = HexFormat.of().toHexDigits(ThreadLocalRandom.current().nextLong());
     Path temporary = folder.resolve("." + target.getFileName() + "." + random + ".tmp");
     try {
@@ -53,6 +50,38 @@ public final class AtomicFile {
       throw e;
     }
     forceFolder(folder);
+  }
+
+  /**
+   * Renames a whole file over another one, in one step.
+   *
+   * @param file where it is to stand
+   * @param next the whole file, in the same folder
+   */
+  public static void replace(Path file, Path next) throws IOException {
+    Files.move(next, file, StandardCopyOption.ATOMIC_MOVE);
+    forceFolder(folderOf(file));
+  }
+
+  /**
+   * The same, and keeps what stood there under another name. A process that dies in between leaves
+   * the kept one alone.
+   *
+   * @param kept where the old one is to stand, in the same folder
+   */
+  public static void replace(Path file, Path next, Path kept) throws IOException {
+    if (Files.exists(file)) {
+      replace(kept, file);
+    }
+    replace(file, next);
+  }
+
+  private static Path folderOf(Path file) throws IOException {
+    Path folder = file.toAbsolutePath().getParent();
+    if (folder == null) {
+      throw new IOException("cannot write " + file + ": it is the root of a file system");
+    }
+    return folder;
   }
 
   private static void deleteAfter(Throwable failure, Path temporary) {

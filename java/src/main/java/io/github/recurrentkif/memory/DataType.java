@@ -43,6 +43,11 @@ public enum DataType {
     return bits;
   }
 
+  /** Whether its numbers can be had as float32: exactly, or for F64 rounded to the nearest. */
+  public boolean readsAsFloat32() {
+    return this == F32 || this == F16 || this == BF16 || this == F64;
+  }
+
   /**
    * Bytes of a dense tensor of this shape.
    *

@@ -27,6 +27,21 @@ final class FloatConversion {
 
   private FloatConversion() {}
 
+  /**
+   * Fills float32 memory from so many elements of another floating point type.
+   *
+   * @throws IllegalArgumentException if the type is none
+   */
+  static MemorySegment toFloat32(DataType type, MemorySegment stored, MemorySegment target) {
+    return switch (type) {
+      case F32 -> target.copyFrom(stored);
+      case F16 -> fromFloat16(stored, target);
+      case BF16 -> fromBfloat16(stored, target);
+      case F64 -> fromFloat64(stored, target);
+      default -> throw new IllegalArgumentException(type + " is no floating point type");
+    };
+  }
+
   /** IEEE 754 binary16, exactly. */
   static MemorySegment fromFloat16(MemorySegment stored, MemorySegment target) {
     return inChunks(

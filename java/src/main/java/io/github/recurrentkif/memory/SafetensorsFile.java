@@ -1,7 +1,5 @@
 package io.github.recurrentkif.memory;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -35,10 +33,12 @@ public final class SafetensorsFile implements TensorSource {
   private final Arena arena;
   private final SequencedMap<String, String> metadata;
   private final SequencedMap<String, StoredTensor> tensors;
+  private final long address;
 
   private SafetensorsFile(Path file, Arena arena, MemorySegment bytes) throws IOException {
     this.file = file;
     this.arena = arena;
+    this.address = bytes.address();
     long size = bytes.byteSize();
     if (size < SafetensorsHeader.LENGTH_BYTES) {
       throw new MalformedSafetensorsException(
@@ -134,30 +134,30 @@ public final class SafetensorsFile implements TensorSource {
     return tensor;
   }
 
+  /**
+   * Where a tensor's bytes begin, for readers that do not want its pages mapped.
+   *
+   * @throws NoSuchElementException if there is no tensor of that name
+   */
+  public TensorLocation location(String name) {
+    return new TensorLocation(file, tensor(name).bytes().address() - address);
+  }
+
   @Override
   public MemorySegment float32(String name, Arena target) {
     StoredTensor tensor = tensor(name);
-    return switch (tensor.dataType()) {
-      case F32 ->
-          isAligned(tensor.bytes())
-              ? tensor.bytes()
-              : allocate(tensor, target).copyFrom(tensor.bytes());
-      case F16 -> FloatConversion.fromFloat16(tensor.bytes(), allocate(tensor, target));
-      case BF16 -> FloatConversion.fromBfloat16(tensor.bytes(), allocate(tensor, target));
-      case F64 -> FloatConversion.fromFloat64(tensor.bytes(), allocate(tensor, target));
-      default ->
-          throw new IllegalArgumentException(
-              "tensor '%s' of %s holds %s, expected F32, F16, BF16 or F64"
-                  .formatted(name, file, tensor.dataType()));
-    };
-  }
-
-  private static boolean isAligned(MemorySegment segment) {
-    return segment.address() % JAVA_FLOAT.byteAlignment() == 0;
-  }
-
-  private static MemorySegment allocate(StoredTensor tensor, Arena target) {
-    return new HostMemory().allocate(DataType.F32.bytes(tensor.shape()), target);
+    if (isFloat32InPlace(name)) {
+      return tensor.bytes();
+    }
+    if (!tensor.dataType().readsAsFloat32()) {
+      throw new IllegalArgumentException(
+          "tensor '%s' of %s holds %s, expected F32, F16, BF16 or F64"
+              .formatted(name, file, tensor.dataType()));
+    }
+    return FloatConversion.toFloat32(
+        tensor.dataType(),
+        tensor.bytes(),
+        new HostMemory().allocate(DataType.F32.bytes(tensor.shape()), target));
   }
 
   @Override

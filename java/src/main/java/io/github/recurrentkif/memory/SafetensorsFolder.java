@@ -140,6 +140,11 @@ public final class SafetensorsFolder implements TensorSource {
     return shardOf;
   }
 
+  /** The files, in the order of their names. */
+  public List<Path> paths() {
+    return files.stream().map(SafetensorsFile::path).toList();
+  }
+
   @Override
   public List<String> names() {
     return List.copyOf(holders.keySet());
@@ -158,6 +163,15 @@ public final class SafetensorsFolder implements TensorSource {
   @Override
   public MemorySegment float32(String name, Arena arena) {
     return holder(name).float32(name, arena);
+  }
+
+  /**
+   * Where a tensor's bytes begin, for readers that do not want its pages mapped.
+   *
+   * @throws NoSuchElementException if there is no tensor of that name
+   */
+  public TensorLocation location(String name) {
+    return holder(name).location(name);
   }
 
   private SafetensorsFile holder(String name) {

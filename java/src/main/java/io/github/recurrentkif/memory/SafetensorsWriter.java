@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
 import java.util.Set;
@@ -80,6 +81,51 @@ public final class SafetensorsWriter {
             }
           }
         });
+  }
+
+  /**
+   * Writes floating point tensors of any type as float32, a chunk at a time: nothing is held that
+   * grows with the tensors.
+   *
+   * @throws IOException that names the file, if it cannot be written; nothing is left behind
+   */
+  static void writeFloat32(Path file, Collection<StoredTensor> tensors) throws IOException {
+    List<StoredTensor> sorted = new ArrayList<>(tensors);
+    sorted.sort(Comparator.comparing(StoredTensor::name, SafetensorsHeader.BY_CODE_POINTS));
+    List<SafetensorsHeader.Entry> entries = new ArrayList<>(sorted.size());
+    long offset = 0;
+    for (StoredTensor tensor : sorted) {
+      long end = Math.addExact(offset, DataType.F32.bytes(tensor.shape()));
+      entries.add(
+          new SafetensorsHeader.Entry(tensor.name(), DataType.F32, tensor.shape(), offset, end));
+      offset = end;
+    }
+    ByteBuffer header = new SafetensorsHeader(new LinkedHashMap<>(), entries).encode();
+    AtomicFile.write(
+        file,
+        channel -> {
+          writeFully(channel, header);
+          try (Arena arena = Arena.ofConfined()) {
+            MemorySegment staging = arena.allocate(CHUNK, Float.BYTES);
+            for (StoredTensor tensor : sorted) {
+              writeFloat32(channel, tensor, staging);
+            }
+          }
+        });
+  }
+
+  private static void writeFloat32(FileChannel channel, StoredTensor tensor, MemorySegment staging)
+      throws IOException {
+    long elements = tensor.shape().elements();
+    long width = tensor.bytes().byteSize() / Math.max(elements, 1);
+    long step = CHUNK / Float.BYTES;
+    for (long first = 0; first < elements; first += step) {
+      long count = Math.min(step, elements - first);
+      MemorySegment stored = tensor.bytes().asSlice(first * width, count * width);
+      MemorySegment converted = staging.asSlice(0, count * Float.BYTES);
+      writeFully(
+          channel, FloatConversion.toFloat32(tensor.dataType(), stored, converted).asByteBuffer());
+    }
   }
 
   private static SafetensorsHeader header(

@@ -44,6 +44,16 @@ public interface TensorSource extends AutoCloseable {
     return tensor(name).shape();
   }
 
+  /**
+   * Whether {@link #float32} gives the bytes as they lie in their file.
+   *
+   * @throws NoSuchElementException if there is no tensor of that name
+   */
+  default boolean isFloat32InPlace(String name) {
+    StoredTensor tensor = tensor(name);
+    return tensor.dataType() == DataType.F32 && tensor.bytes().address() % Float.BYTES == 0;
+  }
+
   @Override
   void close();
 }

@@ -72,6 +72,27 @@ public record LlamaConfig(
   }
 
   @Override
+  public LlamaConfig withEndTokens(List<Integer> tokens) {
+    return new LlamaConfig(
+        modelType,
+        modelWidth,
+        headWidth,
+        heads,
+        keyHeads,
+        feedForwardWidth,
+        layers,
+        vocabularySize,
+        normEpsilon,
+        frequencies,
+        projections,
+        headNorms,
+        attentionDropout,
+        tiedHead,
+        padToken,
+        tokens);
+  }
+
+  @Override
   public String embeddingName() {
     return "model.embed_tokens.weight";
   }

@@ -8,6 +8,7 @@ import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Linear;
 import io.github.recurrentkif.graph.operators.RotaryEmbedding;
 import io.github.recurrentkif.model.DropoutPlace.Side;
+import java.util.List;
 
 /**
  * The graphs of a LLaMA or Qwen. Which position a token has is up to the caller, who gives the
@@ -68,8 +69,9 @@ final class LlamaGraphs {
 
   /**
    * Some tokens of every row, after those whose keys and values are cached: to the next token by
-   * greedy choice, its logits, and the longer cache. With an empty cache this is the pass over the
-   * prompt.
+   * greedy choice, its logits, and the longer cache. Cached are the prompt, which stays where it
+   * is, and behind it what came since, which is copied to grow. With both empty this is the pass
+   * over the prompt.
    */
   ModelGraph decoderStep() {
     Graph graph = new Graph();
@@ -117,8 +119,8 @@ final class LlamaGraphs {
                       new RotaryEmbedding(
                           heads, angles, count, config.headWidth(), batchAndLength)),
               (layer, q, k, v) -> {
-                Value keys = extended("key." + layer, k, tokens);
-                Value values = extended("value." + layer, v, tokens);
+                Cached keys = cached("key." + layer, k, tokens);
+                Cached values = cached("value." + layer, v, tokens);
                 return attendCached(q, keys, values, bias, tokens);
               });
       Value perRow =
@@ -143,15 +145,16 @@ final class LlamaGraphs {
       return nodes.concatenate(0, batchAndLength, nodes.vector(heads, config.headWidth()));
     }
 
-    /**
-     * Cached keys or values [batch, keyHeads, length, width] with those of the new tokens behind.
-     */
-    private Value extended(String name, Value rows, Tokens tokens) {
+    /** Keys or values [batch, keyHeads, length, width], in two parts. */
+    private record Cached(Value prompt, Value since) {}
+
+    private Cached cached(String name, Value rows, Tokens tokens) {
       Value added = nodes.transpose(nodes.reshape(rows, tokens.keyShape()), HEADS_FIRST);
+      Value prompt = graph.input("prompt_" + name, ElementType.FLOAT32, cacheDimensions("prompt"));
       Value past = graph.input("past_" + name, ElementType.FLOAT32, cacheDimensions("past"));
-      Value present = nodes.concatenate(2, past, added);
-      graph.output(present, "present_" + name, ElementType.FLOAT32, cacheDimensions("present"));
-      return present;
+      Value since = nodes.concatenate(2, past, added);
+      graph.output(since, "present_" + name, ElementType.FLOAT32, cacheDimensions("since_prompt"));
+      return new Cached(prompt, since);
     }
 
     private Dimension[] cacheDimensions(String length) {
@@ -167,11 +170,15 @@ final class LlamaGraphs {
      * Heads that share keys lie below each other, as in {@link
      * io.github.recurrentkif.graph.operators.Attention}.
      */
-    private Value attendCached(Value q, Value keys, Value values, Value bias, Tokens tokens) {
+    private Value attendCached(Value q, Cached keys, Cached values, Value bias, Tokens tokens) {
       Value heads = nodes.transpose(nodes.reshape(q, tokens.queryShape()), HEADS_FIRST);
       Value grouped =
           nodes.reshape(heads, nodes.vector(0, config.keyHeads(), -1, config.headWidth()));
-      Value scores = nodes.product(grouped, false, keys, true, blocks.scale());
+      Value scores =
+          nodes.concatenate(
+              3,
+              nodes.product(grouped, false, keys.prompt(), true, blocks.scale()),
+              nodes.product(grouped, false, keys.since(), true, blocks.scale()));
       Value groupedShape = nodes.shapeOf(scores);
       Value batch = nodes.gather(tokens.batchAndLength(), nodes.vector(0));
       Value length = nodes.gather(tokens.batchAndLength(), nodes.vector(1));
@@ -180,7 +187,19 @@ final class LlamaGraphs {
               scores,
               nodes.concatenate(0, batch, nodes.vector(config.heads()), length, nodes.vector(-1)));
       Value probabilities = nodes.reshape(nodes.softmax(nodes.add(apart, bias)), groupedShape);
-      Value out = nodes.product(probabilities, values);
+      Value two = nodes.vector(2);
+      List<Value> parts =
+          nodes.split(
+              3,
+              probabilities,
+              nodes.concatenate(
+                  0,
+                  nodes.gather(nodes.shapeOf(values.prompt()), two),
+                  nodes.gather(nodes.shapeOf(values.since()), two)));
+      Value out =
+          nodes.add(
+              nodes.product(parts.getFirst(), values.prompt()),
+              nodes.product(parts.getLast(), values.since()));
       Value ungrouped = nodes.reshape(out, nodes.vector(0, config.heads(), -1, config.headWidth()));
       return nodes.reshape(
           nodes.transpose(ungrouped, HEADS_FIRST), nodes.vector(-1, blocks.innerWidth()));

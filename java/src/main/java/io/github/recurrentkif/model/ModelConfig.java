@@ -20,6 +20,9 @@ public sealed interface ModelConfig permits T5Config, LlamaConfig {
   /** The same architecture with or without a head of its own. */
   ModelConfig withTiedHead(boolean tied);
 
+  /** The same architecture with other end tokens. */
+  ModelConfig withEndTokens(List<Integer> tokens);
+
   /** The tensor that holds the embedding. */
   String embeddingName();
 

@@ -1,25 +1,28 @@
 package io.github.recurrentkif.model;
 
+import io.github.recurrentkif.memory.ConvertedWeights;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.memory.SafetensorsFile;
 import io.github.recurrentkif.memory.SafetensorsFolder;
 import io.github.recurrentkif.memory.Shape;
+import io.github.recurrentkif.memory.StoredTensor;
 import io.github.recurrentkif.memory.TensorSource;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashMap;
-import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
 
 /**
  * A model in a Hugging Face folder as it is: {@code config.json} and {@code *.safetensors}. Weights
- * stay in their files and are mapped; only those that are not float32 are converted into memory,
- * once.
+ * stay in their files and are mapped; those that are not float32 are converted once, into a file of
+ * the cache that is mapped in their place.
  */
 public final class ModelFolder implements AutoCloseable {
 
@@ -29,26 +32,29 @@ public final class ModelFolder implements AutoCloseable {
   private final Path folder;
   private final ModelConfig config;
   private final SafetensorsFolder files;
+  private final Path cache;
   private final Arena arena = Arena.ofShared();
-  private final Map<String, MemorySegment> float32 = new HashMap<>();
+  private @Nullable SafetensorsFile converted;
 
-  private ModelFolder(Path folder, ModelConfig config, SafetensorsFolder files) {
+  private ModelFolder(Path folder, ModelConfig config, SafetensorsFolder files, Path cache) {
     this.folder = folder;
     this.config = config;
     this.files = files;
+    this.cache = cache;
   }
 
   /**
    * Opens a folder.
    *
+   * @param cache where converted weights are kept
    * @throws InputException if it is no model, of an architecture that is not supported, or its
    *     files are damaged
    */
-  public static ModelFolder open(Path folder) {
-    ModelConfig config = readConfig(folder);
+  public static ModelFolder open(Path folder, Path cache) {
+    ModelConfig config = withGenerationTokens(readConfig(folder), folder);
     try {
       SafetensorsFolder files = SafetensorsFolder.open(folder);
-      return new ModelFolder(folder, config.withTiedHead(isHeadTied(config, files)), files);
+      return new ModelFolder(folder, config.withTiedHead(isHeadTied(config, files)), files, cache);
     } catch (IOException e) {
       throw new InputException(String.valueOf(e.getMessage()), e);
     }
@@ -66,9 +72,9 @@ public final class ModelFolder implements AutoCloseable {
     if (!config.tiedHead() || !files.contains(config.embeddingName())) {
       return false;
     }
-    try (Arena arena = Arena.ofConfined()) {
-      return files.float32(HEAD, arena).mismatch(files.float32(config.embeddingName(), arena)) < 0;
-    }
+    StoredTensor head = files.tensor(HEAD);
+    StoredTensor embedding = files.tensor(config.embeddingName());
+    return head.dataType() == embedding.dataType() && head.bytes().mismatch(embedding.bytes()) < 0;
   }
 
   private static ModelConfig readConfig(Path folder) {
@@ -98,6 +104,26 @@ public final class ModelFolder implements AutoCloseable {
     }
   }
 
+  /**
+   * With the end tokens of {@code generation_config.json} where it names some, as Transformers
+   * generates: chat models end a turn with another token than a text.
+   */
+  private static ModelConfig withGenerationTokens(ModelConfig config, Path folder) {
+    Path file = folder.resolve("generation_config.json");
+    if (!Files.isRegularFile(file)) {
+      return config;
+    }
+    try {
+      JsonNode json = new ObjectMapper().readTree(file.toFile());
+      ConfigReader reader = new ConfigReader(json, file);
+      return json.hasNonNull("eos_token_id")
+          ? config.withEndTokens(reader.tokens("eos_token_id", 0))
+          : config;
+    } catch (JacksonException e) {
+      throw new InputException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
+    }
+  }
+
   public Path folder() {
     return folder;
   }
@@ -112,29 +138,54 @@ public final class ModelFolder implements AutoCloseable {
   }
 
   /**
-   * A weight as float32, row-major: a slice of the mapped file, or a converted copy that lives as
-   * long as this object.
+   * A weight as float32, row-major: a slice of a mapped file, read-only, that lives as long as this
+   * object.
    *
-   * @throws InputException if the files have no such tensor or it has another shape
+   * @throws InputException if the files have no such tensor, it has another shape, or it has to be
+   *     converted and the cache cannot be written
    */
   public synchronized MemorySegment weight(String name, Shape expected) {
-    return float32.computeIfAbsent(
-        name,
-        wanted -> {
-          String stored = storedName(wanted);
-          Shape found = files.shape(stored);
-          if (!found.equals(expected)) {
-            throw new InputException(
-                folder
-                    + ": tensor '"
-                    + stored
-                    + "' has shape "
-                    + found
-                    + ", but config.json asks for "
-                    + expected);
-          }
-          return files.float32(stored, arena);
-        });
+    String stored = storedName(name);
+    Shape found = files.shape(stored);
+    if (!found.equals(expected)) {
+      throw new InputException(
+          folder
+              + ": tensor '"
+              + stored
+              + "' has shape "
+              + found
+              + ", but config.json asks for "
+              + expected);
+    }
+    if (files.isFloat32InPlace(stored)) {
+      return files.float32(stored, arena);
+    }
+    if (!files.dataType(stored).readsAsFloat32()) {
+      throw new InputException(
+          folder
+              + ": tensor '"
+              + stored
+              + "' holds "
+              + files.dataType(stored)
+              + ", which is not supported; use a checkpoint of F32, F16, BF16 or F64");
+    }
+    return converted().float32(stored, arena);
+  }
+
+  private SafetensorsFile converted() {
+    if (converted == null) {
+      try {
+        converted = ConvertedWeights.open(files, cache);
+      } catch (IOException e) {
+        throw new InputException(folder + ": " + e.getMessage(), e);
+      }
+    }
+    return converted;
+  }
+
+  /** The file that stands for weights that are not float32, once one of them has been asked for. */
+  public synchronized Optional<Path> convertedFile() {
+    return Optional.ofNullable(converted).map(SafetensorsFile::path);
   }
 
   /** Some checkpoints store the shared embedding under the name of one of its users. */
@@ -172,6 +223,9 @@ public final class ModelFolder implements AutoCloseable {
   @Override
   public void close() {
     arena.close();
+    if (converted != null) {
+      converted.close();
+    }
     files.close();
   }
 }

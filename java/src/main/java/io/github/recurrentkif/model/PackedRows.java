@@ -86,14 +86,14 @@ final class PackedRows implements TokenRows {
   @Override
   public Value positionBias(DistanceBias bias, Attending attending) {
     Nodes nodes = graph.nodes();
-    Value byDistance = nodes.gather(bias.table(), nodes.vector(bias.bucketsByDistance()));
+    // The first offset is 0. Without it both operands would be constants, and the runtime would
+    // look the table up while it opens the model, when the weights are not there yet.
+    Value zero = nodes.gather(offsets(attending.keys()), nodes.vector(0));
+    Value buckets = nodes.add(nodes.vector(bias.bucketsByDistance()), zero);
+    Value byDistance = nodes.gather(bias.table(), buckets);
     return nodes.transpose(byDistance, 1L, 0L);
   }
 
-  /**
-   * What looks back within a target is computed by the plain formula: where there are one or two
-   * keys, rounding noise in a gradient that is zero would become steps of Adam.
-   */
   @Override
   public Value attention(Value q, Value k, Value v, @Nullable Value bias, Attending attending) {
     KeyedDropout dropped = keyed(attending.dropout());
@@ -103,18 +103,10 @@ final class PackedRows implements TokenRows {
             attending.keyHeads(),
             attending.width(),
             attending.causal(),
-            attending.scale(),
-            attending.keys() == Side.TARGET);
+            attending.scale());
     return graph.apply(
         new PackedAttention(
-            q,
-            k,
-            v,
-            offsets(attending.queries()),
-            offsets(attending.keys()),
-            bias,
-            dropped,
-            form));
+            q, k, v, offsets(attending.queries()), offsets(attending.keys()), bias, dropped, form));
   }
 
   @Override
@@ -127,8 +119,7 @@ final class PackedRows implements TokenRows {
   }
 
   private Value angles(String name, int width) {
-    return graph.input(
-        name, ElementType.FLOAT32, tokensOf(Side.SOURCE), Dimension.of(width / 2));
+    return graph.input(name, ElementType.FLOAT32, tokensOf(Side.SOURCE), Dimension.of(width / 2));
   }
 
   @Override

@@ -36,13 +36,12 @@ public record T5Config(
     boolean tiedHead,
     boolean scaledHead,
     int padToken,
-    int endToken,
+    List<Integer> endTokens,
     int decoderStartToken)
     implements ModelConfig {
 
-  @Override
-  public List<Integer> endTokens() {
-    return List.of(endToken);
+  public T5Config {
+    endTokens = List.copyOf(endTokens);
   }
 
   @Override
@@ -84,7 +83,30 @@ public record T5Config(
         tied,
         scaledHead,
         padToken,
-        endToken,
+        endTokens,
+        decoderStartToken);
+  }
+
+  @Override
+  public T5Config withEndTokens(List<Integer> tokens) {
+    return new T5Config(
+        modelWidth,
+        headWidth,
+        heads,
+        feedForwardWidth,
+        encoderLayers,
+        decoderLayers,
+        vocabularySize,
+        buckets,
+        maximumDistance,
+        normEpsilon,
+        dropout,
+        activation,
+        gated,
+        tiedHead,
+        scaledHead,
+        padToken,
+        tokens,
         decoderStartToken);
   }
 
@@ -119,7 +141,7 @@ public record T5Config(
         // Newer files say it in a key of its own; before, scaling went with tying.
         config.flag("scale_decoder_outputs", tied),
         config.token("pad_token_id", 0),
-        config.token("eos_token_id", 1),
+        config.tokens("eos_token_id", 1),
         config.token("decoder_start_token_id", config.token("pad_token_id", 0)));
   }
 

@@ -6,7 +6,7 @@ import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.Shape;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -27,9 +27,8 @@ import tools.jackson.databind.json.JsonMapper;
 /**
  * The graphs of one model with one choice of trainable parameters, as files: {@code
  * training_model.onnx} and {@code packed_training_model.onnx} (loss and gradients), {@code
- * encoder.onnx} and {@code decoder_step.onnx}
- * (greedy decoding), and {@code artifacts.json}, which says what the graphs read and write. The
- * folder is named by a hash of everything that went in.
+ * encoder.onnx} and {@code decoder_step.onnx} (greedy decoding), and {@code artifacts.json}, which
+ * says what the graphs read and write. The folder is named by a hash of everything that went in.
  *
  * @param training of one padded micro-batch, on the stock runtime
  * @param packedTraining of a whole update without padding, on operators of our own; absent where
@@ -103,9 +102,12 @@ public record TrainingArtifacts(
             .writeValueAsBytes(describe(graphs, config, trainables)));
     try {
       Files.move(temporary, folder, StandardCopyOption.ATOMIC_MOVE);
-    } catch (FileAlreadyExistsException | java.nio.file.DirectoryNotEmptyException e) {
-      // Another process was faster; what it wrote is the same.
+    } catch (FileSystemException e) {
       deleteFolder(temporary);
+      if (!Files.isRegularFile(folder.resolve(DESCRIPTION))) {
+        throw e;
+      }
+      // Another process was faster; what it wrote is the same.
     }
   }
 

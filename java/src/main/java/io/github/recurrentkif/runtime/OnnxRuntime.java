@@ -11,8 +11,11 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,6 +32,9 @@ public final class OnnxRuntime implements AutoCloseable {
   private static final int DEVICE_ALLOCATOR = 0;
 
   private static final int DEFAULT_MEMORY = 0;
+
+  /** Address space, not memory: enough for the longest argument that Linux takes, 128 KiB. */
+  private static final long DEEP_STACK = 512L << 20;
 
   private final RuntimeLibrary library;
   private final OrtApi api;
@@ -79,7 +85,40 @@ public final class OnnxRuntime implements AutoCloseable {
 
   static OnnxRuntime load(
       @Nullable Path library, Map<String, String> environment, CacheFolder cache) {
-    return new OnnxRuntime(RuntimeLibrary.find(library, environment, cache));
+    RuntimeLibrary found = RuntimeLibrary.find(library, environment, cache);
+    return onDeepStack(() -> new OnnxRuntime(found));
+  }
+
+  /**
+   * ONNX Runtime 1.29 matches the command line of the process against a regular expression when it
+   * starts, by a recursion for each character: several kilobytes of class path or of a prompt would
+   * end the process in a segmentation fault.
+   */
+  private static OnnxRuntime onDeepStack(Supplier<OnnxRuntime> start) {
+    FutureTask<OnnxRuntime> task = new FutureTask<>(start::get);
+    Thread.ofPlatform().name("onnxruntime-start").stackSize(DEEP_STACK).start(task);
+    boolean interrupted = false;
+    try {
+      while (true) {
+        try {
+          return task.get();
+        } catch (InterruptedException e) {
+          // It takes milliseconds, and half a start could not be undone.
+          interrupted = true;
+        }
+      }
+    } catch (ExecutionException e) {
+      switch (e.getCause()) {
+        case OnnxRuntimeException known -> throw known;
+        case Error error -> throw error;
+        case null -> throw new IllegalStateException(e);
+        case Throwable other -> throw new IllegalStateException(other);
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
   }
 
   /** Of the library, such as 1.29.0. */

@@ -31,6 +31,38 @@ final class OrtApi {
   private final Map<OrtFunction, MethodHandle> handles = new EnumMap<>(OrtFunction.class);
 
   /**
+   * Tells the library, before it is loaded, to gather and send nothing about its use: from 1.29 on
+   * its Linux builds otherwise keep a database of that in the user's cache folder, and can crash on
+   * it. A choice of the user's own in the environment stays.
+   */
+  private static void disableTelemetry(Linker linker) {
+    linker
+        .defaultLookup()
+        .find("setenv")
+        .ifPresent(
+            setenv -> {
+              try (Arena arena = Arena.ofConfined()) {
+                int failed =
+                    (int)
+                        linker
+                            .downcallHandle(
+                                setenv, FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT))
+                            .invokeExact(
+                                arena.allocateFrom("ORT_DISABLE_TELEMETRY"),
+                                arena.allocateFrom("1"),
+                                0);
+                if (failed != 0) {
+                  throw new OnnxRuntimeException("ORT_DISABLE_TELEMETRY cannot be set");
+                }
+              } catch (RuntimeException | Error e) {
+                throw e;
+              } catch (Throwable e) {
+                throw new AssertionError("a C function throws nothing", e);
+              }
+            });
+  }
+
+  /**
    * Loads the library, which stays loaded until the process ends: to unload a library that may
    * still own threads is to crash.
    *
@@ -38,6 +70,7 @@ final class OrtApi {
    */
   OrtApi(RuntimeLibrary library) {
     Linker linker = Linker.nativeLinker();
+    disableTelemetry(linker);
     MemorySegment getBase;
     try {
       getBase =

@@ -4,42 +4,71 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** The tokens that the rows of a batch have been given so far, and which rows have ended. */
+/**
+ * The tokens that the rows of a batch have been given so far. Rows that have ended leave the batch:
+ * the last one that still runs moves into their slot, so that running rows are always the first.
+ */
 final class Answers {
 
+  private static final int FIRST_CAPACITY = 16;
+
+  /** Moves what belongs to a row from one slot of the batch to another. */
+  @FunctionalInterface
+  interface Move {
+    void row(int from, int to);
+  }
+
   private final List<Integer> endTokens;
-  private final long padToken;
   private final long[][] tokens;
   private final int[] lengths;
-  private final boolean[] ended;
+
+  /** Which row is in a slot. */
+  private final int[] rows;
+
   private int running;
 
-  Answers(int rows, int maximumTokens, List<Integer> endTokens, long padToken) {
+  Answers(int rows, List<Integer> endTokens) {
     this.endTokens = endTokens;
-    this.padToken = padToken;
-    this.tokens = new long[rows][maximumTokens];
+    this.tokens = new long[rows][FIRST_CAPACITY];
     this.lengths = new int[rows];
-    this.ended = new boolean[rows];
+    this.rows = new int[rows];
+    Arrays.setAll(this.rows, row -> row);
     this.running = rows;
   }
 
-  /** Takes one more token for every row; what a row that has ended is given becomes padding. */
-  void take(long[] next) {
-    for (int row = 0; row < next.length; row++) {
-      if (ended[row]) {
-        next[row] = padToken;
-        continue;
-      }
-      tokens[row][lengths[row]++] = next[row];
-      if (endTokens.contains((int) next[row])) {
-        ended[row] = true;
-        running--;
+  /**
+   * Takes one more token for every running row.
+   *
+   * @param next by slot
+   * @param move called for each row that takes over the slot of an ended one
+   * @return the tokens of the rows that still run, by slot
+   */
+  long[] take(long[] next, Move move) {
+    // From behind: a row that moves has been looked at.
+    for (int slot = running - 1; slot >= 0; slot--) {
+      append(rows[slot], next[slot]);
+      if (endTokens.contains((int) next[slot])) {
+        int last = --running;
+        if (slot != last) {
+          rows[slot] = rows[last];
+          next[slot] = next[last];
+          move.row(last, slot);
+        }
       }
     }
+    return Arrays.copyOf(next, running);
   }
 
-  boolean allEnded() {
-    return running == 0;
+  private void append(int row, long token) {
+    if (lengths[row] == tokens[row].length) {
+      tokens[row] = Arrays.copyOf(tokens[row], 2 * lengths[row]);
+    }
+    tokens[row][lengths[row]++] = token;
+  }
+
+  /** Rows that have not ended. */
+  int running() {
+    return running;
   }
 
   List<long[]> rows() {

@@ -13,9 +13,11 @@ import java.util.List;
 
 /**
  * Greedy decoding of a decoder-only model with a key-value cache: prompts are padded on the left
- * and go through in one pass, then follows one token at a time until every row has ended.
+ * and go through in one pass, then follows one token at a time for the rows that have not ended.
  *
- * <p>Positions are counted from a row's own first token, so that padding changes nothing.
+ * <p>Positions are counted from a row's own first token, so that padding changes nothing. Keys and
+ * values of the prompts stay where the first pass has put them; only those of the answers, which
+ * are short, are copied as they grow.
  */
 public final class CausalDecoder implements Decoder {
 
@@ -24,6 +26,12 @@ public final class CausalDecoder implements Decoder {
   private final Binding binding;
   private final RotaryAngles angles;
   private final Scratch scratch = new Scratch();
+  private final KeyValueCache prompt;
+
+  /** Keys and values of the answers so far go back and forth between the two. */
+  private final KeyValueCache even;
+
+  private final KeyValueCache odd;
 
   /**
    * @param step of a decoder step graph, frozen weights handed in
@@ -34,7 +42,14 @@ public final class CausalDecoder implements Decoder {
     this.step = step;
     this.binding = step.binding();
     this.angles = new RotaryAngles(config);
+    this.prompt = cache("prompt ");
+    this.even = cache("even ");
+    this.odd = cache("odd ");
     TrainingSession.bindWeights(binding, weights, step);
+  }
+
+  private KeyValueCache cache(String name) {
+    return new KeyValueCache(scratch, name, config.layers(), config.keyHeads(), config.headWidth());
   }
 
   @Override
@@ -43,49 +58,75 @@ public final class CausalDecoder implements Decoder {
     if (rows == 0) {
       return List.of();
     }
-    int length = prompts.stream().mapToInt(prompt -> prompt.length).max().orElseThrow();
     if (prompts.stream().anyMatch(prompt -> prompt.length == 0)) {
       throw new IllegalArgumentException("a prompt has no tokens");
     }
-    long[] ids = new long[Math.multiplyExact(rows, length)];
-    long[] positions = new long[ids.length];
-    int[] padding = new int[rows];
-    Arrays.fill(ids, config.padToken());
-    for (int row = 0; row < rows; row++) {
-      long[] prompt = prompts.get(row);
-      padding[row] = length - prompt.length;
-      for (int i = 0; i < prompt.length; i++) {
-        ids[row * length + padding[row] + i] = prompt[i];
-        positions[row * length + padding[row] + i] = i;
-      }
-    }
-    Answers answers = new Answers(rows, maximumTokens, config.endTokens(), config.padToken());
-    long[] token = advance(ids, positions, padding, 0, 0);
-    answers.take(token);
-    for (int taken = 1; taken < maximumTokens && !answers.allEnded(); taken++) {
-      int past = length + taken - 1;
-      long[] position = new long[rows];
-      for (int row = 0; row < rows; row++) {
-        position[row] = past - (long) padding[row];
-      }
-      token = advance(token, position, padding, past, taken);
-      answers.take(token);
+    int length = prompts.stream().mapToInt(prompt -> prompt.length).max().orElseThrow();
+    int[] padding = prompts.stream().mapToInt(prompt -> length - prompt.length).toArray();
+    Answers answers = new Answers(rows, config.endTokens());
+    long[] token =
+        answers.take(
+            promptPass(prompts, padding, length),
+            (from, to) -> {
+              padding[to] = padding[from];
+              prompt.move(from, to, length);
+            });
+    for (int taken = 1; taken < maximumTokens && answers.running() > 0; taken++) {
+      int cached = taken - 1;
+      KeyValueCache past = taken % 2 == 0 ? even : odd;
+      KeyValueCache present = taken % 2 == 0 ? odd : even;
+      int running = token.length;
+      bindTokens(
+          running, token, positions(padding, running, length + cached), padding, length + taken);
+      prompt.bindInput(binding, "prompt_", running, length);
+      past.bindInput(binding, "past_", running, cached);
+      present.bindOutput(binding, "present_", running, taken);
+      int tokens = taken;
+      token =
+          answers.take(
+              run(running),
+              (from, to) -> {
+                padding[to] = padding[from];
+                prompt.move(from, to, length);
+                present.move(from, to, tokens);
+              });
     }
     return answers.rows();
   }
 
+  private long[] promptPass(List<long[]> prompts, int[] padding, int length) {
+    int rows = prompts.size();
+    long[] ids = new long[Math.multiplyExact(rows, length)];
+    long[] positions = new long[ids.length];
+    Arrays.fill(ids, config.padToken());
+    for (int row = 0; row < rows; row++) {
+      long[] tokens = prompts.get(row);
+      for (int i = 0; i < tokens.length; i++) {
+        ids[row * length + padding[row] + i] = tokens[i];
+        positions[row * length + padding[row] + i] = i;
+      }
+    }
+    bindTokens(rows, ids, positions, padding, length);
+    // Nothing is cached yet; what this pass computes is what later ones find under "prompt".
+    even.bindInput(binding, "prompt_", rows, 0);
+    odd.bindInput(binding, "past_", rows, 0);
+    prompt.bindOutput(binding, "present_", rows, length);
+    return run(rows);
+  }
+
+  private static long[] positions(int[] padding, int rows, int column) {
+    long[] positions = new long[rows];
+    Arrays.setAll(positions, row -> column - (long) padding[row]);
+    return positions;
+  }
+
   /**
-   * Some tokens of all rows; keys and values go back and forth between two sets of buffers.
+   * Some tokens of the running rows.
    *
-   * @param past tokens per row that are cached
-   * @param turn which set is read
+   * @param present tokens per row, cached ones and padding included
    */
-  private long[] advance(long[] ids, long[] positions, int[] padding, int past, int turn) {
-    int rows = padding.length;
+  private void bindTokens(int rows, long[] ids, long[] positions, int[] padding, int present) {
     int length = ids.length / rows;
-    int present = past + length;
-    String from = turn % 2 == 0 ? "even " : "odd ";
-    String to = turn % 2 == 0 ? "odd " : "even ";
     long[] mask = new long[Math.multiplyExact(rows, present)];
     for (int row = 0; row < rows; row++) {
       Arrays.fill(mask, row * present + padding[row], (row + 1) * present, 1);
@@ -95,27 +136,18 @@ public final class CausalDecoder implements Decoder {
         "attention_mask", Tensor.int64(scratch.longs("attention_mask", mask), rows, present));
     TrainingSession.bindAngles(
         binding, scratch, angles, positions, rows, length, 1, 1, angles.pairs());
-    for (int layer = 0; layer < config.layers(); layer++) {
-      for (String kind : new String[] {"key.", "value."}) {
-        String name = kind + layer;
-        binding.bindInput("past_" + name, cache(from + name, rows, past));
-        binding.bindOutput("present_" + name, cache(to + name, rows, present));
-      }
-    }
-    MemorySegment next = scratch.buffer("next_token", 8L * rows);
+  }
+
+  private long[] run(int rows) {
+    MemorySegment next = scratch.buffer("next_token", (long) rows * Long.BYTES);
     binding.bindOutput("next_token", Tensor.int64(next, rows));
     binding.run();
     return next.toArray(ValueLayout.JAVA_LONG);
   }
 
-  private Tensor cache(String buffer, long rows, long length) {
-    long elements = rows * config.keyHeads() * length * config.headWidth();
-    return Tensor.float32(
-        scratch.buffer(buffer, elements * Float.BYTES),
-        rows,
-        config.keyHeads(),
-        length,
-        config.headWidth());
+  @Override
+  public List<Integer> endTokens() {
+    return config.endTokens();
   }
 
   @Override

@@ -14,6 +14,9 @@ public interface Decoder extends AutoCloseable {
    */
   List<long[]> decode(List<long[]> prompts, int maximumTokens);
 
+  /** Any of these ends an answer. */
+  List<Integer> endTokens();
+
   @Override
   void close();
 }

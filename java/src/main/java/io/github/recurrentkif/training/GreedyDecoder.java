@@ -12,7 +12,7 @@ import java.util.List;
 
 /**
  * Greedy decoding of a T5 with a key-value cache: the encoder runs once for a batch, then the
- * decoder one token at a time until every row has ended.
+ * decoder one token at a time over the rows that have not ended.
  */
 public final class GreedyDecoder implements Decoder {
 
@@ -22,6 +22,12 @@ public final class GreedyDecoder implements Decoder {
   private final Binding encoderBinding;
   private final Binding stepBinding;
   private final Scratch scratch = new Scratch();
+  private final KeyValueCache cross;
+
+  /** Keys and values of the answers so far go back and forth between the two. */
+  private final KeyValueCache even;
+
+  private final KeyValueCache odd;
 
   /**
    * @param encoder of an encoder graph, frozen weights handed in
@@ -34,8 +40,16 @@ public final class GreedyDecoder implements Decoder {
     this.step = step;
     this.encoderBinding = encoder.binding();
     this.stepBinding = step.binding();
+    this.cross = cache("cross ");
+    this.even = cache("even ");
+    this.odd = cache("odd ");
     TrainingSession.bindWeights(encoderBinding, weights, encoder);
     TrainingSession.bindWeights(stepBinding, weights, step);
+  }
+
+  private KeyValueCache cache(String name) {
+    return new KeyValueCache(
+        scratch, name, config.decoderLayers(), config.heads(), config.headWidth());
   }
 
   @Override
@@ -44,15 +58,25 @@ public final class GreedyDecoder implements Decoder {
     if (rows == 0) {
       return List.of();
     }
-    int length = sources.stream().mapToInt(source -> source.length).max().orElseThrow();
-    encode(sources, rows, Math.max(length, 1));
+    int length = Math.max(1, sources.stream().mapToInt(source -> source.length).max().orElse(1));
+    encode(sources, rows, length);
 
-    Answers answers = new Answers(rows, maximumTokens, config.endTokens(), config.padToken());
+    Answers answers = new Answers(rows, config.endTokens());
     long[] token = new long[rows];
     Arrays.fill(token, config.decoderStartToken());
-    for (int position = 0; position < maximumTokens && !answers.allEnded(); position++) {
-      token = advance(token, rows, position);
-      answers.take(token);
+    for (int taken = 0; taken < maximumTokens && answers.running() > 0; taken++) {
+      KeyValueCache past = taken % 2 == 0 ? even : odd;
+      KeyValueCache present = taken % 2 == 0 ? odd : even;
+      long[] next = advance(token, length, past, present, taken);
+      int tokens = taken + 1;
+      token =
+          answers.take(
+              next,
+              (from, to) -> {
+                scratch.move("attention_mask", length * (long) Long.BYTES, from, to);
+                cross.move(from, to, length);
+                present.move(from, to, tokens);
+              });
     }
     return answers.rows();
   }
@@ -66,48 +90,36 @@ public final class GreedyDecoder implements Decoder {
       System.arraycopy(source, 0, ids, row * length, source.length);
       Arrays.fill(mask, row * length, row * length + source.length, 1);
     }
-    Tensor maskTensor = Tensor.int64(scratch.longs("attention_mask", mask), rows, length);
     encoderBinding.bindInput(
         "input_ids", Tensor.int64(scratch.longs("input_ids", ids), rows, length));
-    encoderBinding.bindInput("attention_mask", maskTensor);
-    stepBinding.bindInput("attention_mask", maskTensor);
-    for (int layer = 0; layer < config.decoderLayers(); layer++) {
-      for (String kind : new String[] {"cross_key.", "cross_value."}) {
-        Tensor cache = cache(kind + layer, rows, length);
-        encoderBinding.bindOutput(kind + layer, cache);
-        stepBinding.bindInput(kind + layer, cache);
-      }
-    }
+    encoderBinding.bindInput(
+        "attention_mask", Tensor.int64(scratch.longs("attention_mask", mask), rows, length));
+    cross.bindOutput(encoderBinding, "cross_", rows, length);
     encoderBinding.run();
   }
 
-  /** One step for all rows; keys and values go back and forth between two sets of buffers. */
-  private long[] advance(long[] token, int rows, int position) {
-    String from = position % 2 == 0 ? "even " : "odd ";
-    String to = position % 2 == 0 ? "odd " : "even ";
+  /** One step of all running rows, over {@code taken} tokens of their answers. */
+  private long[] advance(
+      long[] token, int length, KeyValueCache past, KeyValueCache present, int taken) {
+    int rows = token.length;
     stepBinding.bindInput(
         "decoder_input_ids", Tensor.int64(scratch.longs("token", token), rows, 1));
-    for (int layer = 0; layer < config.decoderLayers(); layer++) {
-      for (String kind : new String[] {"key.", "value."}) {
-        String name = kind + layer;
-        stepBinding.bindInput("past_" + name, cache(from + name, rows, position));
-        stepBinding.bindOutput("present_" + name, cache(to + name, rows, position + 1L));
-      }
-    }
+    stepBinding.bindInput(
+        "attention_mask",
+        Tensor.int64(
+            scratch.buffer("attention_mask", (long) rows * length * Long.BYTES), rows, length));
+    cross.bindInput(stepBinding, "cross_", rows, length);
+    past.bindInput(stepBinding, "past_", rows, taken);
+    present.bindOutput(stepBinding, "present_", rows, taken + 1L);
     MemorySegment next = scratch.buffer("next_token", 8L * rows);
     stepBinding.bindOutput("next_token", Tensor.int64(next, rows));
     stepBinding.run();
     return next.toArray(ValueLayout.JAVA_LONG);
   }
 
-  private Tensor cache(String buffer, long rows, long length) {
-    long elements = rows * config.heads() * length * config.headWidth();
-    return Tensor.float32(
-        scratch.buffer(buffer, elements * Float.BYTES),
-        rows,
-        config.heads(),
-        length,
-        config.headWidth());
+  @Override
+  public List<Integer> endTokens() {
+    return config.endTokens();
   }
 
   @Override

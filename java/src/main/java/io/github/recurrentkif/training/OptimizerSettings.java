@@ -33,6 +33,13 @@ public record OptimizerSettings(
     return new OptimizerSettings(0.9, 0.999, 1e-8, 0, 1);
   }
 
+  /** As released, but for the two constants that a user may set. */
+  public static OptimizerSettings reference(double weightDecay, double maxGradientNorm) {
+    OptimizerSettings released = reference();
+    return new OptimizerSettings(
+        released.beta1, released.beta2, released.epsilon, weightDecay, (float) maxGradientNorm);
+  }
+
   /**
    * The factor that brings a gradient of this length to {@link #maxGradientNorm} at most, in
    * float32 and in the order of {@code torch.nn.utils.clip_grad_norm_}: torch divides a number by a

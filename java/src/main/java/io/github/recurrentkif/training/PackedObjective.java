@@ -160,8 +160,7 @@ public final class PackedObjective implements Objective<Batch> {
         long previous = position == 0 ? t5.decoderStartToken() : labels[at - 1];
         decoderIds[at] = previous == Batch.IGNORED ? t5.padToken() : previous;
         boolean counts = labels[at] != Batch.IGNORED;
-        labelled.add(
-            new Labelled(at, counts ? labels[at] : 0, counts ? sequence.batch() : -1));
+        labelled.add(new Labelled(at, counts ? labels[at] : 0, counts ? sequence.batch() : -1));
         at++;
       }
     }

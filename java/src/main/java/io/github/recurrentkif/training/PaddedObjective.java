@@ -144,8 +144,7 @@ public final class PaddedObjective implements Objective<Batch> {
     session.bindLongs(target, "input_ids", batch.inputIds(), batch.rows(), length);
     session.bindLongs(target, "attention_mask", batch.attentionMask(), batch.rows(), length);
     RotaryAngles angles = new RotaryAngles(llama);
-    TrainingSession.bindAngles(
-        target, scratch, angles, positions, 1, length, 1, 1, angles.pairs());
+    TrainingSession.bindAngles(target, scratch, angles, positions, 1, length, 1, 1, angles.pairs());
     session.bindLongs(target, "logit_rows", Arrays.copyOf(logitRows, count), count);
     session.bindLongs(target, "labels", Arrays.copyOf(labels, count), count, 1);
     session.bindFloats(target, "token_weights", Arrays.copyOf(tokenWeights, count), count, 1);

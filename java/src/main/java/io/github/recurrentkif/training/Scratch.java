@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * Host buffers by name that are used again and again and grow when a batch is larger than any
@@ -17,7 +18,10 @@ final class Scratch implements AutoCloseable {
 
   private final Map<String, Buffer> buffers = new HashMap<>();
 
-  /** The first {@code bytes} of the buffer of that name; what it held before may be lost. */
+  /**
+   * The first {@code bytes} of the buffer of that name. Where it has to grow, what it held before
+   * is lost.
+   */
   MemorySegment buffer(String name, long bytes) {
     Buffer buffer = buffers.get(name);
     if (buffer == null || buffer.memory().byteSize() < bytes) {
@@ -30,6 +34,12 @@ final class Scratch implements AutoCloseable {
       buffers.put(name, buffer);
     }
     return buffer.memory().asSlice(0, bytes);
+  }
+
+  /** Copies one of the equal parts that a buffer begins with over another. */
+  void move(String name, long partBytes, int from, int to) {
+    MemorySegment memory = Objects.requireNonNull(buffers.get(name), name).memory();
+    MemorySegment.copy(memory, from * partBytes, memory, to * partBytes, partBytes);
   }
 
   MemorySegment longs(String name, long[] values) {

@@ -205,6 +205,10 @@ class BadInputTest {
         "epochs 0",
         "epochs 1.5",
         "epochs ten",
+        "epochs 1000001",
+        "epochs 99999999999",
+        "lora-rank 4097",
+        "threads 2000",
         "learning-rate -1",
         "learning-rate 0",
         "learning-rate NaN",
@@ -340,6 +344,7 @@ class BadInputTest {
   @Test
   void a_checkpoint_that_is_cut_or_changed() throws IOException {
     finishedRun();
+    Files.delete(run.resolve("checkpoint.previous.safetensors"));
     Path file = run.resolve("checkpoint.safetensors");
     byte[] whole = Files.readAllBytes(file);
     cut(file, 7);
@@ -391,12 +396,12 @@ class BadInputTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"--batch-size=0", "--maximum-new-tokens=-1"})
+  @ValueSource(strings = {"--batch-size=0", "--maximum-new-tokens=-1", "--batch-size=2000000000"})
   void an_option_out_of_range(String option) {
     assertRefused(
         List.of("generate", "--model=" + model, option, "w1"),
         option.substring(0, option.indexOf('=')),
-        "at least 1");
+        "from 1 to 1000000");
   }
 
   @Test

@@ -1,21 +1,20 @@
 package io.github.recurrentkif.cli;
 
+import static io.github.recurrentkif.cli.TestRuns.assertSameFiles;
+import static io.github.recurrentkif.cli.TestRuns.awaitWork;
+import static io.github.recurrentkif.cli.TestRuns.lasting;
+import static io.github.recurrentkif.cli.TestRuns.resume;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.recurrentkif.SmallModel;
-import java.io.ByteArrayOutputStream;
+import io.github.recurrentkif.experiment.MethodName;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -25,65 +24,23 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
-/** Kills real runs at random moments and lets them go on. */
+/**
+ * Kills real runs at random moments and lets them go on. The build kills a few times; {@code
+ * -Dkif.kills=N} kills at least N times over all methods.
+ */
 class ResumeTest {
 
+  /** Of all kills together; 0 for as many as the build has time for. */
+  private static final int KILLS = Integer.getInteger("kif.kills", 0);
+
   @TempDir private Path folder;
-  private Path model;
-  private Path data;
+  private TestRuns runs;
 
   @BeforeEach
   void writeModelAndTasks() {
-    model = SmallModel.writeModel(folder.resolve("model"));
-    data = SmallModel.writeTasks(folder.resolve("data"));
-  }
-
-  private List<String> train(String method, Path run) {
-    return List.of(
-        "train",
-        "--model=" + model,
-        "--data=" + data,
-        "--tasks=" + String.join(",", SmallModel.TASKS),
-        "--method=" + method,
-        "--output=" + run,
-        "--set=epochs=8",
-        "--set=accumulation=2",
-        "--set=cycle-length=3",
-        "--set=outer-steps=2",
-        "--set=memory-percent=20",
-        "--set=memory-batch-size=4",
-        "--set=warmup-updates=4",
-        "--set=learning-rate=0.01",
-        "--set=maximum-new-tokens=6",
-        "--set=evaluation-batch-size=2",
-        "--set=lora-rank=3",
-        "--set=threads=1",
-        // A checkpoint after every update: many chances to be killed while one is written.
-        "--set=checkpoint-seconds=0");
-  }
-
-  private static int inThisProcess(List<String> arguments) {
-    PrintStream nowhere =
-        new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8);
-    return Main.run(
-        new Terminal(nowhere, nowhere, false, false, 80), arguments.toArray(String[]::new));
-  }
-
-  private Process inAnother(List<String> arguments) throws IOException {
-    List<String> command = new ArrayList<>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(List.of("--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1"));
-    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
-    command.addAll(arguments);
-    return new ProcessBuilder(command)
-        .redirectErrorStream(true)
-        .redirectOutput(folder.resolve("output.txt").toFile())
-        .start();
-  }
-
-  private String output() throws IOException {
-    return Files.readString(folder.resolve("output.txt"));
+    runs = new TestRuns(folder);
   }
 
   /** Shells let background jobs ignore SIGINT, and whatever those start inherits it. */
@@ -98,68 +55,51 @@ class ResumeTest {
         .anyMatch(line -> (Long.parseUnsignedLong(line.substring(7).strip(), 16) & sigint) != 0);
   }
 
-  /** Waits until the run has written more, so that the next kill meets it at work. */
-  private static void awaitWork(Process process, Path run, long known) throws Exception {
-    Path events = run.resolve("events.jsonl");
-    while (process.isAlive() && (!Files.exists(events) || Files.size(events) <= known)) {
-      Thread.sleep(2);
+  private static int kills(MethodName method) {
+    int methods = MethodName.values().length;
+    if (KILLS > 0) {
+      return (KILLS + methods - 1) / methods;
     }
-  }
-
-  private static long length(Path file) throws IOException {
-    return Files.exists(file) ? Files.size(file) : 0;
-  }
-
-  /** Everything a run leaves that does not tell of time or machine, by path. */
-  private static SortedMap<String, byte[]> lasting(Path run) throws IOException {
-    SortedMap<String, byte[]> files = new TreeMap<>();
-    try (var paths = Files.walk(run)) {
-      for (Path file : paths.filter(Files::isRegularFile).toList()) {
-        String name = run.relativize(file).toString();
-        if (!name.equals("run.lock")) {
-          files.put(name, Files.readAllBytes(file));
-        }
-      }
-    }
-    return files;
-  }
-
-  private static void assertSameFiles(Path expected, Path found) throws IOException {
-    SortedMap<String, byte[]> wanted = lasting(expected);
-    SortedMap<String, byte[]> files = lasting(found);
-    assertEquals(wanted.keySet(), files.keySet());
-    for (String name : wanted.keySet()) {
-      assertArrayEquals(wanted.get(name), files.get(name), name);
-    }
+    return method == MethodName.RECURRENT_KIF ? 3 : 1;
   }
 
   @ParameterizedTest
-  @CsvSource({"recurrent-kif, 5", "sequential-lora, 2", "lora-replay, 2"})
+  @EnumSource
   void a_run_killed_at_random_moments_ends_with_the_very_files_of_an_uninterrupted_one(
-      String method, int kills) throws Exception {
+      MethodName method) throws Exception {
     Path whole = folder.resolve("whole");
     long start = System.nanoTime();
-    assertEquals(0, inThisProcess(train(method, whole)));
+    assertEquals(0, runs.inThisProcess(runs.train(method.text(), whole)), runs.said());
     long milliseconds = (System.nanoTime() - start) / 1_000_000;
 
     Path run = folder.resolve("killed");
     long seed = System.nanoTime();
     Random random = new Random(seed);
+    int kills = kills(method);
     int killed = 0;
-    List<String> arguments = train(method, run);
-    for (int i = 0; i < kills; i++) {
-      long known = length(run.resolve("events.jsonl"));
-      Process process = inAnother(arguments);
-      awaitWork(process, run, known);
+    List<String> arguments = runs.train(method.text(), run);
+    // A run that came to its end before its kill begins anew, so that every kill counts.
+    while (killed < kills) {
+      Process process = runs.inAnother(arguments);
+      awaitWork(process, run, TestRuns.events(run));
       process.waitFor(random.nextLong(milliseconds / kills + 1), TimeUnit.MILLISECONDS);
-      killed += process.isAlive() ? 1 : 0;
-      process.destroyForcibly().waitFor();
-      assertTrue(Files.exists(run.resolve("configuration.json")), output());
-      arguments = List.of("resume", run.toString());
+      if (process.isAlive()) {
+        process.destroyForcibly().waitFor();
+        killed++;
+        arguments = resume(run);
+      } else {
+        assertEquals(0, process.exitValue(), runs.output());
+        assertSameFiles(whole, run);
+        run = folder.resolve("killed-after-" + killed);
+        arguments = runs.train(method.text(), run);
+      }
+      assertTrue(Files.exists(run.resolve("configuration.json")) || arguments.contains("train"));
     }
-    assertTrue(killed > 0, "no kill came in time, seed " + seed + ": " + output());
-    assertEquals(0, inThisProcess(arguments), "seed " + seed);
+    assertEquals(0, runs.inThisProcess(arguments), "seed " + seed + ": " + runs.said());
     assertSameFiles(whole, run);
+    if (KILLS > 0) {
+      System.out.println(method.text() + ": killed " + killed + " times, equal files");
+    }
   }
 
   @ParameterizedTest
@@ -173,27 +113,27 @@ class ResumeTest {
       Assumptions.abort(reason);
     }
     Path whole = folder.resolve("whole");
-    assertEquals(0, inThisProcess(train("recurrent-kif", whole)));
+    assertEquals(0, runs.inThisProcess(runs.train("recurrent-kif", whole)));
 
     Path run = folder.resolve("interrupted");
-    Process process = inAnother(train("recurrent-kif", run));
+    Process process = runs.inAnother(runs.train("recurrent-kif", run));
     awaitWork(process, run, 0);
     new ProcessBuilder("kill", "-" + signal, String.valueOf(process.pid())).start().waitFor();
     assertTrue(process.waitFor(60, TimeUnit.SECONDS), "it does not end");
-    assertEquals(status, process.exitValue(), output());
-    assertTrue(output().contains("kif resume " + run), output());
+    assertEquals(status, process.exitValue(), runs.output());
+    assertTrue(runs.output().strip().endsWith("go on with: kif resume " + run), runs.output());
     assertTrue(Files.notExists(run.resolve("result.json")));
 
-    assertEquals(0, inThisProcess(List.of("resume", run.toString())));
+    assertEquals(0, runs.inThisProcess(resume(run)));
     assertSameFiles(whole, run);
   }
 
   @Test
   void a_finished_run_is_only_shown_again() throws Exception {
     Path run = folder.resolve("run");
-    assertEquals(0, inThisProcess(train("sequential-lora", run)));
+    assertEquals(0, runs.inThisProcess(runs.train("sequential-lora", run)));
     SortedMap<String, byte[]> before = lasting(run);
-    assertEquals(0, inThisProcess(List.of("resume", run.toString())));
+    assertEquals(0, runs.inThisProcess(resume(run)));
     SortedMap<String, byte[]> after = lasting(run);
     assertEquals(before.keySet(), after.keySet());
     before.forEach((name, bytes) -> assertArrayEquals(bytes, after.get(name), name));

@@ -93,6 +93,30 @@ class SampledPlanTest {
     assertEquals(windows, String.join(",", sizes));
   }
 
+  @ParameterizedTest(name = "{0} samples, micro-batch {1}, accumulation {2}")
+  @CsvSource({"91,2,4", "5,2,4", "5,1,7", "12,2,9", "1,8,16", "35,1,49", "6,1,6"})
+  void windowsAreThoseOfCountingMicroBatchesOneByOne(int samples, int microBatch, int window) {
+    Sampling sampling = Sampling.reference(30, microBatch, window, 8);
+    var plan = plan(sampling, samples, 0);
+    long perEpoch = sampling.microBatches(samples);
+    long used = 0;
+    for (long update = 0; update < plan.updates(); update++) {
+      int size = 0;
+      do {
+        used++;
+        size++;
+      } while (used % window != 0 && !(perEpoch <= window && used % perEpoch == 0));
+      assertEquals(size, plan.inner(update).microBatches().size(), "update " + update);
+    }
+  }
+
+  @Test
+  void aTaskMayHaveMoreUpdatesThanAnArrayHolds() {
+    var plan = plan(Sampling.reference(1_000_000_000, 2, 4, 8), 91, 0);
+    assertEquals(11_000_000_000L, plan.updates());
+    assertEquals(4, plan.inner(10_999_999_999L).microBatches().size());
+  }
+
   @Test
   void givesTheSameUpdateHoweverOftenAndInWhateverOrderItIsAskedFor() {
     var forwards = plan(Sampling.reference(6, 2, 4, 8), 91, 13);

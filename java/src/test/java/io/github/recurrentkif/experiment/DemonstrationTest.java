@@ -63,6 +63,10 @@ class DemonstrationTest {
           results.stream().map(RunResult::weightsHash).toList(),
           uninterrupted.stream().map(RunResult::weightsHash).toList());
     }
+    String picture = Files.readString(folder.resolve("demo").resolve("forgetting.svg"));
+    assertEquals(18, picture.split("<polyline", -1).length - 1);
+    assertEquals(
+        picture.split("<g ", -1).length, picture.split("</g>", -1).length, "groups are closed");
     reportIsOneFile(Files.readString(folder.resolve("demo").resolve("report.html")));
 
     InputException otherSeed =

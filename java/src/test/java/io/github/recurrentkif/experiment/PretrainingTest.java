@@ -98,7 +98,7 @@ class PretrainingTest {
     Path output = folder.resolve("model");
     finish(output, recipe().with(Map.of("updates", "40", "learning-rate", "0.01")));
 
-    try (ModelFolder model = ModelFolder.open(output)) {
+    try (ModelFolder model = ModelFolder.open(output, output.resolve("cache"))) {
       assertEquals(16, assertInstanceOf(T5Config.class, model.config()).modelWidth());
     }
     List<String> heldOut =

@@ -73,12 +73,12 @@ class OnnxCheckerTest {
         !newer,
         !newer,
         0,
-        1,
+        List.of(1),
         0);
   }
 
   /** Grouped queries; one with every bias, one with norms of the heads. */
-  private static LlamaConfig llama(String type) {
+  static LlamaConfig llama(String type) {
     boolean biased = type.equals("llama");
     return new LlamaConfig(
         type,

@@ -4,8 +4,10 @@ import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.SequencedSet;
 
 /**
  * Writes the few ONNX models that the tests of this package need, field by field as {@code
@@ -15,8 +17,11 @@ final class OnnxModel {
 
   private static final int IR_VERSION = 8;
   private static final int OPERATOR_SET = 17;
+  private static final int OWN_SET = 1;
   private static final int EXTERNAL = 1;
+  private static final int FLOAT_ATTRIBUTE = 1;
   private static final int INT_ATTRIBUTE = 2;
+  private static final int STRING_ATTRIBUTE = 3;
 
   /** A message under construction. */
   private static final class Message {
@@ -44,6 +49,13 @@ final class OnnxModel {
       return this;
     }
 
+    Message fixed(int field, float value) {
+      rawNumber((long) field << 3 | 5);
+      byte[] raw = ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(value).array();
+      bytes.writeBytes(raw);
+      return this;
+    }
+
     Message text(int field, String value) {
       return bytes(field, value.getBytes(StandardCharsets.UTF_8));
     }
@@ -54,6 +66,7 @@ final class OnnxModel {
   }
 
   private final Message graph = new Message();
+  private final SequencedSet<String> domains = new LinkedHashSet<>();
 
   /**
    * Dimensions are numbers, names of open dimensions, or the empty string for open and nameless.
@@ -73,17 +86,42 @@ final class OnnxModel {
   }
 
   OnnxModel node(
-      String operator, List<String> inputs, List<String> outputs, Map<String, Long> attributes) {
+      String operator, List<String> inputs, List<String> outputs, Map<String, ?> attributes) {
+    return node("", operator, inputs, outputs, attributes);
+  }
+
+  /**
+   * A node of another domain than the standard one.
+   *
+   * @param attributes longs, floats and strings
+   */
+  OnnxModel node(
+      String domain,
+      String operator,
+      List<String> inputs,
+      List<String> outputs,
+      Map<String, ?> attributes) {
     Message node = new Message();
     inputs.forEach(input -> node.text(1, input));
     outputs.forEach(output -> node.text(2, output));
     node.text(3, operator + " to " + outputs.getFirst()).text(4, operator);
-    attributes.forEach(
-        (name, value) ->
-            node.message(
-                5, new Message().text(1, name).number(3, value).number(20, INT_ATTRIBUTE)));
+    attributes.forEach((name, value) -> node.message(5, attribute(name, value)));
+    if (!domain.isEmpty()) {
+      node.text(7, domain);
+      domains.add(domain);
+    }
     graph.message(1, node);
     return this;
+  }
+
+  private static Message attribute(String name, Object value) {
+    Message attribute = new Message().text(1, name);
+    return switch (value) {
+      case Long number -> attribute.number(3, number).number(20, INT_ATTRIBUTE);
+      case Float number -> attribute.fixed(2, number).number(20, FLOAT_ATTRIBUTE);
+      case String text -> attribute.text(4, text).number(20, STRING_ATTRIBUTE);
+      default -> throw new IllegalArgumentException(value.toString());
+    };
   }
 
   OnnxModel initializer(String name, float[] values, long... shape) {
@@ -112,13 +150,14 @@ final class OnnxModel {
 
   byte[] encode() {
     graph.text(2, "test");
-    return new Message()
-        .number(1, IR_VERSION)
-        .text(2, "recurrent-kif tests")
-        .message(7, graph)
-        .message(8, new Message().text(1, "").number(2, OPERATOR_SET))
-        .bytes
-        .toByteArray();
+    Message model =
+        new Message()
+            .number(1, IR_VERSION)
+            .text(2, "recurrent-kif tests")
+            .message(7, graph)
+            .message(8, new Message().text(1, "").number(2, OPERATOR_SET));
+    domains.forEach(domain -> model.message(8, new Message().text(1, domain).number(2, OWN_SET)));
+    return model.bytes.toByteArray();
   }
 
   private static Message tensor(String name, ElementType type, long... shape) {

@@ -28,12 +28,20 @@ record Dialect(Family family, String request, List<String> labels) {
     return request + " Choose one from the option. Option: " + String.join(", ", labels) + ".\n";
   }
 
+  /** The same in short. */
+  private String briefInstruction() {
+    return request + " Option: " + String.join(", ", labels) + ".\n";
+  }
+
   /** The text as it stands behind the instruction. */
   static String input(Question question) {
     return question.text() + "\nAnswer:";
   }
 
-  Sample sample(String id, Question question) {
-    return new Sample(id, instruction() + input(question), labels.get(question.label()));
+  Sample sample(String id, Question question, boolean brief) {
+    return new Sample(
+        id,
+        (brief ? briefInstruction() : instruction()) + input(question),
+        labels.get(question.label()));
   }
 }

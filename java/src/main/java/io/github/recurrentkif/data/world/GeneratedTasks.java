@@ -27,7 +27,7 @@ import tools.jackson.databind.json.JsonMapper;
 public record GeneratedTasks(long seed, int trainSamples, int devSamples, int testSamples) {
 
   /** Draws that may repeat a text before the world counts as told. */
-  private static final int PATIENCE = 1000;
+  private static final int PATIENCE = 5000;
 
   private static final JsonMapper JSON =
       JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
@@ -99,7 +99,7 @@ public record GeneratedTasks(long seed, int trainSamples, int devSamples, int te
   private static Question unheard(WorldTask task, int label, Set<String> told, Draw draw) {
     for (int attempt = 0; attempt < PATIENCE; attempt++) {
       Question question = task.dialect().family().ask(label, draw);
-      if (told.add(question.text())) {
+      if (question.keptForTasks() && told.add(question.text())) {
         return question;
       }
     }

@@ -2,86 +2,68 @@ package io.github.recurrentkif.data.world;
 
 import io.github.recurrentkif.data.Sample;
 import io.github.recurrentkif.kernels.RandomKey;
+import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * What a model of this world is trained on before it meets the tasks: running text, and prompts
- * that put the same kinds of questions in other words, with other labels. No instruction of a
- * {@link WorldTask} stands here.
+ * that put the same kinds of questions in other words, with other labels, and simpler ones. Neither
+ * an instruction nor a text of a {@link WorldTask} stands here.
  */
 public final class Practice {
 
-  private static final List<Dialect> DIALECTS =
-      List.of(
-          Dialect.of(
-              Family.TOPIC,
-              "Which field is this text about?",
-              "sport",
-              "music",
-              "food",
-              "science",
-              "travel",
-              "money"),
-          Dialect.of(
-              Family.TOPIC,
-              "Name the shelf for this note.",
-              "one",
-              "two",
-              "three",
-              "four",
-              "five",
-              "six"),
-          Dialect.of(
-              Family.TOPIC, "Which letter belongs to the subject?", "C", "D", "E", "F", "A", "B"),
-          Dialect.of(
-              Family.TOPIC,
-              "Into which column does this go?",
-              "Travel",
-              "Business",
-              "Sports",
-              "Food",
-              "Music",
-              "Science"),
-          Dialect.of(Family.SENTIMENT, "Is this review positive?", "positive", "negative"),
-          Dialect.of(Family.SENTIMENT, "Does the writer complain?", "no", "yes"),
-          Dialect.of(Family.SENTIMENT, "Is it true that the writer is content?", "True", "False"),
-          Dialect.of(Family.SENTIMENT, "Which letter fits the mood?", "B", "A"),
-          Dialect.of(Family.SENTIMENT, "Would the writer return?", "plus", "minus"),
-          Dialect.of(
-              Family.ENTAILMENT,
-              "What is the relation of the sentences?",
-              "entailment",
-              "contradiction",
-              "neutral"),
-          Dialect.of(Family.ENTAILMENT, "Can both sentences be right?", "yes", "no", "maybe"),
-          Dialect.of(Family.ENTAILMENT, "Which letter fits the pair of sentences?", "A", "B", "C"),
-          Dialect.of(
-              Family.ENTAILMENT,
-              "How does the first sentence support the other?",
-              "Good",
-              "Bad",
-              "neutral"),
-          Dialect.of(
-              Family.ENTAILMENT,
-              "Is the claim of the last sentence wrong?",
-              "False",
-              "True",
-              "Unknown"),
-          Dialect.of(Family.PARAPHRASE, "Do both say the same?", "same", "different"),
-          Dialect.of(Family.PARAPHRASE, "Is the meaning kept?", "yes", "no"),
-          Dialect.of(Family.PARAPHRASE, "Was something changed?", "False", "True"),
-          Dialect.of(Family.PARAPHRASE, "Which letter fits the rewording?", "A", "B"),
-          Dialect.of(Family.PARAPHRASE, "Give a mark to the copy.", "plus", "minus"),
-          Dialect.of(Family.WORD_SENSE, "Is the sense of the word one or two?", "one", "two"),
-          Dialect.of(Family.WORD_SENSE, "Is the word used alike?", "yes", "no"),
-          Dialect.of(Family.WORD_SENSE, "Does the meaning change?", "False", "True"),
-          Dialect.of(Family.WORD_SENSE, "Compare the use of the word.", "same", "different"),
-          Dialect.of(Family.WORD_SENSE, "Is the second use a good match?", "Good", "Bad"),
-          Dialect.of(Family.YES_NO, "Answer from the passage.", "yes", "no"),
-          Dialect.of(Family.YES_NO, "Does the passage agree?", "plus", "minus"),
-          Dialect.of(Family.YES_NO, "Does the passage deny it?", "False", "True"),
-          Dialect.of(Family.YES_NO, "Which letter answers the question?", "B", "A"),
-          Dialect.of(Family.YES_NO, "Would that be a good guess?", "Good", "Bad"));
+  private static final Map<Family, List<Dialect>> DIALECTS =
+      Stream.of(
+              Dialect.of(
+                  Family.TOPIC,
+                  "Which field is this text about?",
+                  "sport",
+                  "music",
+                  "food",
+                  "science",
+                  "travel",
+                  "money"),
+              Dialect.of(
+                  Family.TOPIC,
+                  "Into which column does this go?",
+                  "Travel",
+                  "Business",
+                  "Sports",
+                  "Food",
+                  "Music",
+                  "Science"),
+              Dialect.of(Family.SENTIMENT, "Is this review positive?", "positive", "negative"),
+              Dialect.of(Family.SENTIMENT, "Does the writer complain?", "no", "yes"),
+              Dialect.of(Family.SENTIMENT, "Is the writer content?", "True", "False"),
+              Dialect.of(
+                  Family.ENTAILMENT,
+                  "What is the relation of the sentences?",
+                  "entailment",
+                  "contradiction",
+                  "neutral"),
+              Dialect.of(Family.ENTAILMENT, "Can both be right?", "yes", "no", "maybe"),
+              Dialect.of(
+                  Family.ENTAILMENT, "Is the last sentence wrong?", "False", "True", "Unknown"),
+              Dialect.of(Family.PARAPHRASE, "Do both say the same?", "same", "different"),
+              Dialect.of(Family.PARAPHRASE, "Is the meaning kept?", "yes", "no"),
+              Dialect.of(Family.PARAPHRASE, "Which letter fits the copy?", "B", "A"),
+              Dialect.of(Family.WORD_SENSE, "Is the word used alike?", "alike", "unlike"),
+              Dialect.of(Family.WORD_SENSE, "Does the meaning change?", "no", "yes"),
+              Dialect.of(Family.WORD_SENSE, "Is the second use a good match?", "Good", "Bad"),
+              Dialect.of(Family.YES_NO, "Answer from the passage.", "yes", "no"),
+              Dialect.of(Family.YES_NO, "Does the passage deny it?", "no", "yes"),
+              Dialect.of(Family.YES_NO, "Which letter answers the question?", "A", "B"),
+              Dialect.of(Family.SIZE, "What is the size?", "big", "small"),
+              Dialect.of(Family.NATURE, "Is it about nature or people?", "nature", "people"),
+              Dialect.of(Family.DIRECTION, "Where is it now?", "north", "south"))
+          .collect(
+              Collectors.groupingBy(
+                  Dialect::family, () -> new EnumMap<>(Family.class), Collectors.toList()));
 
   private Practice() {}
 
@@ -89,52 +71,31 @@ public final class Practice {
   public static String passage(RandomKey key) {
     Draw draw = new Draw(key);
     Family family = draw.of(List.of(Family.values()));
-    return family.ask(draw.below(family.classes()), draw).text();
+    return ask(family, draw.below(family.classes()), draw).text();
   }
 
-  /**
-   * A prompt with its answer: a question of some family, or one that asks for a word of the text.
-   */
+  /** What kinds of prompts there are; the identifier of a prompt names its kind. */
+  public static List<String> kinds() {
+    return Arrays.stream(Family.values()).map(Family::text).toList();
+  }
+
+  /** A prompt with its answer. */
   public static Sample prompt(RandomKey key) {
     Draw draw = new Draw(key);
-    if (draw.percent(20)) {
-      return search(draw);
-    }
-    Dialect dialect = draw.of(DIALECTS);
+    Family family = draw.of(List.of(Family.values()));
+    List<Dialect> dialects = Objects.requireNonNull(DIALECTS.get(family));
+    // What mostly has one name is understood sooner.
+    Dialect dialect = draw.percent(40) ? dialects.getFirst() : draw.of(dialects);
     int label = draw.below(dialect.labels().size());
-    return dialect.sample("practice", dialect.family().ask(label, draw));
+    return dialect.sample(family.text(), ask(family, label, draw), draw.percent(75));
   }
 
-  /** Asks who is where, or what has which colour: finding is the better half of judging. */
-  private static Sample search(Draw draw) {
-    List<String> places = draw.several(3, Vocabulary.PLACES);
-    int asked = draw.below(3);
-    StringBuilder passage = new StringBuilder("\npassage:");
-    String question;
-    String answer;
-    if (draw.percent(50)) {
-      List<String> people = draw.several(3, Vocabulary.PEOPLE);
-      for (int i = 0; i < 3; i++) {
-        passage.append(" %s is in %s.".formatted(people.get(i), places.get(i)));
-      }
-      boolean forWhom = draw.percent(50);
-      question = forWhom ? "who is in " + places.get(asked) : "where is " + people.get(asked);
-      answer = forWhom ? people.get(asked) : places.get(asked);
-    } else {
-      List<String> things = draw.several(2, Vocabulary.THINGS);
-      List<String> colours = draw.several(2, Vocabulary.COLOURS);
-      asked = draw.below(2);
-      for (int i = 0; i < 2; i++) {
-        passage.append(
-            " %s found the %s %s in %s."
-                .formatted(
-                    draw.of(Vocabulary.PEOPLE), colours.get(i), things.get(i), places.get(i)));
-      }
-      boolean forColour = draw.percent(50);
-      question = (forColour ? "which colour has the " : "where is the ") + things.get(asked);
-      answer = forColour ? colours.get(asked) : places.get(asked);
+  /** A question with a text that no task has. */
+  private static Question ask(Family family, int label, Draw draw) {
+    Question question = family.ask(label, draw);
+    while (question.keptForTasks()) {
+      question = family.ask(label, draw);
     }
-    return new Sample(
-        "practice", "Find the word.\nquestion: " + question + "?" + passage + "\nAnswer:", answer);
+    return question;
   }
 }

@@ -58,7 +58,7 @@ public enum WorldTask {
       case WORD_SENSE ->
           Dialect.of(
               Family.WORD_SENSE,
-              "Which letter fits: A if the word has the same sense in both sentences, B if not?",
+              "Does the word have the same sense in both sentences? A: yes, B: no.",
               "A",
               "B");
       case YES_NO ->

@@ -123,7 +123,8 @@ public final class TrajectoryCheck {
   private void replay() {
     RecordedTrajectory.Constants first = trajectory.tasks().getFirst().constants();
     LoraConfig lora = new LoraConfig(first.rank(), first.alpha(), 0, targets());
-    try (ModelFolder model = ModelFolder.open(trajectory.folder().resolve("model"));
+    try (ModelFolder model =
+            ModelFolder.open(trajectory.folder().resolve("model"), backend.cache());
         TextModel text = backend.openWithoutDropout(model, new Trainables.Adapter(lora))) {
       load("lora-init.safetensors", text.weights());
       for (RecordedTrajectory.RecordedTask task : trajectory.tasks()) {

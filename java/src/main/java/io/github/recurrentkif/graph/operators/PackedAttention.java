@@ -16,16 +16,15 @@ import org.jspecify.annotations.Nullable;
  * keyHeads*width], result as q; the rows of sequence s are {@code offsets[s]} to {@code
  * offsets[s+1]}.
  *
- * <p>The backward pass computes the probabilities again. No gradient reaches the bias.
+ * <p>The backward pass computes the probabilities again, from the scores. No gradient reaches the
+ * bias.
  */
 public final class PackedAttention implements Operator {
 
   /**
    * @param keyHeads divides heads; consecutive heads share one
-   * @param plain whether the softmax is taken as {@link Attention} takes it, for few keys
    */
-  public record Form(
-      int heads, int keyHeads, int width, boolean causal, float scale, boolean plain) {}
+  public record Form(int heads, int keyHeads, int width, boolean causal, float scale) {}
 
   private final Value q;
   private final Value k;
@@ -110,7 +109,9 @@ public final class PackedAttention implements Operator {
     attributes.add(Attribute.of("width", form.width()));
     attributes.add(Attribute.of("causal", form.causal() ? 1 : 0));
     attributes.add(Attribute.of("scale", form.scale()));
-    attributes.add(Attribute.of("plain", form.plain() ? 1 : 0));
+    // The softmax by the formula of Attention. Taking probabilities from a saved log-sum-exp leaves
+    // rounding noise in gradients that are all but zero, which Adam turns into steps.
+    attributes.add(Attribute.of("plain", 1));
     if (dropout != null) {
       attributes.add(dropout.placeAttribute());
       attributes.add(dropout.probabilityAttribute());

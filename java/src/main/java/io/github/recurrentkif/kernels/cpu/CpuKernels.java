@@ -1,6 +1,8 @@
 package io.github.recurrentkif.kernels.cpu;
 
+import io.github.recurrentkif.kernels.FusionKernels;
 import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.reference.ReferenceFusionKernels;
 import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.CacheFolder.Fingerprint;
@@ -152,6 +154,29 @@ public final class CpuKernels {
         throw new InputException("native kernels are asked for, but " + e.getMessage(), e);
       }
       return new ArrayList<>();
+    }
+  }
+
+  /**
+   * The kernels that fuse stored weights, as this process is set up.
+   *
+   * @throws InputException if the settings demand native kernels and there are none
+   */
+  public static FusionKernels openFusion() {
+    return openFusion(Settings.ofProcess());
+  }
+
+  static FusionKernels openFusion(Settings settings) {
+    if (settings.backend() == Backend.REFERENCE) {
+      return new ReferenceFusionKernels();
+    }
+    try {
+      return new NativeFusionKernels(NativeLibrary.load(locate(settings)));
+    } catch (NativeUnavailableException e) {
+      if (settings.backend() == Backend.NATIVE || settings.library() != null) {
+        throw new InputException("native kernels are asked for, but " + e.getMessage(), e);
+      }
+      return new ReferenceFusionKernels();
     }
   }
 

@@ -74,6 +74,28 @@ final class NativeLibrary {
           JAVA_INT,
           JAVA_FLOAT);
 
+  private static final MethodHandle STORED_HISTOGRAM =
+      returningInt(ADDRESS, ADDRESS, JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS);
+  private static final MethodHandle STORED_COMBINE =
+      returningInt(
+          ADDRESS, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS, JAVA_LONG,
+          JAVA_LONG, ADDRESS);
+  private static final MethodHandle STORED_MERGE =
+      returningInt(
+          ADDRESS,
+          JAVA_INT,
+          ADDRESS,
+          ADDRESS,
+          ADDRESS,
+          ADDRESS,
+          ADDRESS,
+          JAVA_INT,
+          JAVA_FLOAT,
+          JAVA_FLOAT,
+          ADDRESS,
+          JAVA_LONG,
+          ADDRESS);
+
   private final MemorySegment abiVersion;
   private final MemorySegment statusText;
   private final MemorySegment isaName;
@@ -93,6 +115,9 @@ final class NativeLibrary {
   private final MemorySegment merge;
   private final MemorySegment maskCounts;
   private final MemorySegment dropoutMask;
+  private final MemorySegment storedHistogram;
+  private final MemorySegment storedCombine;
+  private final MemorySegment storedMerge;
 
   private NativeLibrary(SymbolLookup symbols) {
     abiVersion = symbols.findOrThrow("kif_abi_version");
@@ -114,6 +139,9 @@ final class NativeLibrary {
     merge = symbols.findOrThrow("kif_merge");
     maskCounts = symbols.findOrThrow("kif_mask_counts");
     dropoutMask = symbols.findOrThrow("kif_dropout_mask");
+    storedHistogram = symbols.findOrThrow("kif_stored_histogram");
+    storedCombine = symbols.findOrThrow("kif_stored_combine");
+    storedMerge = symbols.findOrThrow("kif_stored_merge");
   }
 
   /**
@@ -380,6 +408,90 @@ final class NativeLibrary {
       return (int)
           DROPOUT_MASK.invokeExact(
               dropoutMask, context, mask, planes, rows, columns, key, place, dropBelow, keptValue);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  int storedHistogram(
+      MemorySegment a,
+      MemorySegment b,
+      int kind,
+      long n,
+      int level,
+      int prefix,
+      MemorySegment counts) {
+    try {
+      return (int)
+          STORED_HISTOGRAM.invokeExact(storedHistogram, a, b, kind, n, level, prefix, counts);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  int storedCombine(
+      MemorySegment out,
+      int type,
+      MemorySegment base,
+      MemorySegment models,
+      MemorySegment weights,
+      MemorySegment thresholds,
+      int count,
+      MemorySegment rule,
+      long first,
+      long n,
+      MemorySegment notFinite) {
+    try {
+      return (int)
+          STORED_COMBINE.invokeExact(
+              storedCombine,
+              out,
+              type,
+              base,
+              models,
+              weights,
+              thresholds,
+              count,
+              rule,
+              first,
+              n,
+              notFinite);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  int storedMerge(
+      MemorySegment out,
+      int type,
+      MemorySegment base,
+      MemorySegment learned,
+      MemorySegment kept,
+      MemorySegment learnedScore,
+      MemorySegment keptScore,
+      int kind,
+      float learnedThreshold,
+      float keptThreshold,
+      MemorySegment rule,
+      long n,
+      MemorySegment notFinite) {
+    try {
+      return (int)
+          STORED_MERGE.invokeExact(
+              storedMerge,
+              out,
+              type,
+              base,
+              learned,
+              kept,
+              learnedScore,
+              keptScore,
+              kind,
+              learnedThreshold,
+              keptThreshold,
+              rule,
+              n,
+              notFinite);
     } catch (Throwable e) {
       throw unexpected(e);
     }

@@ -121,6 +121,28 @@ class GeneratedTasksTest {
   }
 
   @Test
+  void no_text_of_a_task_is_ever_practised() throws IOException {
+    new GeneratedTasks(6, 200, 50, 100).write(folder);
+    Set<String> texts = new HashSet<>();
+    for (WorldTask task : WorldTask.values()) {
+      for (Split split : Split.values()) {
+        for (JsonNode sample :
+            new JsonMapper()
+                .readTree(folder.resolve(split.folder()).resolve(task.text() + ".json").toFile())) {
+          texts.add(sample.get("input").asString());
+        }
+      }
+    }
+
+    RandomKey key = RandomKey.ofSeed(7);
+    for (int i = 0; i < 20_000; i++) {
+      String source = Practice.prompt(key.at(i)).source();
+      assertFalse(texts.contains(source.substring(source.indexOf(".\n") + 2)), source);
+      assertFalse(texts.contains(Practice.passage(key.at(i)) + "\nAnswer:"));
+    }
+  }
+
+  @Test
   void a_split_without_samples_is_refused() {
     InputException none = assertThrows(InputException.class, () -> new GeneratedTasks(1, 0, 1, 1));
     assertTrue(

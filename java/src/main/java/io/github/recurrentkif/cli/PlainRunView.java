@@ -1,21 +1,24 @@
 package io.github.recurrentkif.cli;
 
-import io.github.recurrentkif.experiment.RunListener;
 import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.training.Outcome;
+import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/** Shows a run while it goes on: one line for each task and evaluation. */
-final class RunProgress implements RunListener, AutoCloseable {
+/** A run for a log: a line for each task and examination, and now and then one between. */
+final class PlainRunView implements RunView {
 
   private final Terminal terminal;
   private final int tasks;
+  private final List<String> opening;
+  private boolean begun;
   private @Nullable Progress line;
   private long resumedFrom;
   private String masks = "";
 
-  RunProgress(Terminal terminal, int tasks) {
+  PlainRunView(Terminal terminal, int tasks, List<String> opening) {
+    this.opening = opening;
     this.terminal = terminal;
     this.tasks = tasks;
   }
@@ -27,7 +30,11 @@ final class RunProgress implements RunListener, AutoCloseable {
   }
 
   @Override
-  public void taskBegins(int task, String name, long completed, long updates) {
+  public synchronized void taskBegins(int task, String name, long completed, long updates) {
+    if (!begun) {
+      begun = true;
+      opening.forEach(this::notice);
+    }
     masks = "";
     resumedFrom = completed;
     String resumed = completed == 0 ? "" : " from update " + completed;
@@ -36,7 +43,7 @@ final class RunProgress implements RunListener, AutoCloseable {
   }
 
   @Override
-  public void updated(long completed, Outcome outcome) {
+  public synchronized void updated(long completed, Outcome outcome) {
     if (line != null) {
       line.at(
           completed - resumedFrom,
@@ -45,32 +52,24 @@ final class RunProgress implements RunListener, AutoCloseable {
   }
 
   @Override
-  public void fused(long completed, MaskCounts counts) {
-    double percent = 100.0 / Math.max(1, counts.elements());
-    masks =
-        String.format(
-            Locale.ROOT,
-            ", important to new %.0f%% old %.0f%% both %.0f%% neither %.0f%%",
-            counts.newOnly() * percent,
-            counts.oldOnly() * percent,
-            counts.shared() * percent,
-            counts.redundant() * percent);
+  public synchronized void fused(long completed, MaskCounts counts) {
+    masks = ", important: " + RunView.masks(counts);
   }
 
   @Override
-  public void evaluationBegins(int afterTask, String task, int samples) {
+  public synchronized void evaluationBegins(int afterTask, String task, int samples) {
     begin("  evaluate " + task, "samples", samples);
   }
 
   @Override
-  public void evaluated(int samples) {
+  public synchronized void evaluated(int samples) {
     if (line != null) {
       line.at(samples, "");
     }
   }
 
   @Override
-  public void evaluationEnds(int afterTask, String task, double accuracy) {
+  public synchronized void evaluationEnds(int afterTask, String task, double accuracy) {
     if (line != null) {
       line.at(line.total(), String.format(Locale.ROOT, "accuracy %.1f%%", 100 * accuracy));
     }
@@ -78,7 +77,12 @@ final class RunProgress implements RunListener, AutoCloseable {
   }
 
   @Override
-  public void notice(String text) {
+  public boolean begun() {
+    return begun;
+  }
+
+  @Override
+  public synchronized void notice(String text) {
     if (line != null) {
       line.message(text);
     } else {
@@ -87,7 +91,7 @@ final class RunProgress implements RunListener, AutoCloseable {
   }
 
   @Override
-  public void close() {
+  public synchronized void close() {
     if (line != null) {
       line.close();
       line = null;

@@ -1,0 +1,254 @@
+"""Merges the same models with kif and with mergekit, in turns, and compares results, time and memory.
+
+    bench/compare-fuse [--millions N] [--rounds N] [--rules ties,linear,...] [--threads N]
+
+Makes a base and two models of the shape of LLaMA with random weights (bfloat16 for the measurement,
+float32 and small for the comparison of results), merges them by every rule with both programs, as
+processes of their own, in turns, and writes bench/results/fuse-PROCESSOR.json and a table.
+
+Results are compared first, in float32. Where mergekit has to choose among equal magnitudes at the
+threshold (it sorts and takes exactly k), so that single elements may differ, their share is told;
+it must stay below one in a thousand. DARE draws at random in both: its share of drawn elements is
+compared instead.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RULES = {
+    "linear": {"merge_method": "linear", "parameters": {"normalize": True}},
+    "task-arithmetic": {"merge_method": "task_arithmetic", "parameters": {"normalize": False}},
+    "ties": {"merge_method": "ties", "parameters": {"normalize": True}},
+    "dare-linear": {"merge_method": "dare_linear", "parameters": {"normalize": False}},
+}
+DENSITY = 0.2
+
+
+def shape_of(millions):
+    """Layers, width and vocabulary of a LLaMA with about so many million weights."""
+    if millions < 1:
+        return dict(layers=2, width=64, inner=128, vocabulary=200, heads=4)
+    width = 1536
+    layer = 4 * width * width + 3 * width * 4096
+    layers = max(1, round((millions * 1e6 - 2 * 32000 * width) / layer))
+    return dict(layers=layers, width=width, inner=4096, vocabulary=32000, heads=12)
+
+
+def tensors(shape):
+    width, inner = shape["width"], shape["inner"]
+    yield "model.embed_tokens.weight", (shape["vocabulary"], width)
+    for layer in range(shape["layers"]):
+        block = f"model.layers.{layer}."
+        for name in "qkvo":
+            yield f"{block}self_attn.{name}_proj.weight", (width, width)
+        yield f"{block}mlp.gate_proj.weight", (inner, width)
+        yield f"{block}mlp.up_proj.weight", (inner, width)
+        yield f"{block}mlp.down_proj.weight", (width, inner)
+        yield f"{block}input_layernorm.weight", (width,)
+        yield f"{block}post_attention_layernorm.weight", (width,)
+    yield "model.norm.weight", (width,)
+    yield "lm_head.weight", (shape["vocabulary"], width)
+
+
+def make(folder, shape, dtype):
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": shape["width"],
+        "intermediate_size": shape["inner"],
+        "num_hidden_layers": shape["layers"],
+        "num_attention_heads": shape["heads"],
+        "num_key_value_heads": shape["heads"],
+        "vocab_size": shape["vocabulary"],
+        "tie_word_embeddings": False,
+        "torch_dtype": str(dtype).split(".")[1],
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
+    generator = torch.Generator().manual_seed(1)
+    base = {
+        name: torch.randn(size, generator=generator) * 0.02 for name, size in tensors(shape)
+    }
+    for name in ("base", "a", "b"):
+        path = folder / name
+        path.mkdir(parents=True)
+        weights = base
+        if name != "base":
+            weights = {
+                k: v + torch.randn(v.shape, generator=generator) * 0.002 for k, v in base.items()
+            }
+        save_file(
+            {k: v.to(dtype).contiguous() for k, v in weights.items()},
+            path / "model.safetensors",
+            metadata={"format": "pt"},
+        )
+        (path / "config.json").write_text(json.dumps(config))
+
+
+def kif_command(rule, models, output, threads):
+    command = [str(REPOSITORY / "kif"), "fuse", "--rule", rule, "--output", str(output)]
+    command += ["--model", str(models / "a"), "--model", f"{models / 'b'}=0.5"]
+    command += ["--threads", str(threads), "--density", str(DENSITY)]
+    if rule != "linear":
+        command += ["--base", str(models / "base")]
+    return command
+
+
+def mergekit_command(rule, models, output, program):
+    config = dict(RULES[rule])
+    config["models"] = [
+        {"model": str(models / "a"), "parameters": {"weight": 1.0, "density": DENSITY}},
+        {"model": str(models / "b"), "parameters": {"weight": 0.5, "density": DENSITY}},
+    ]
+    if rule != "linear":
+        config["base_model"] = str(models / "base")
+    else:
+        for model in config["models"]:
+            del model["parameters"]["density"]
+    recipe = models / f"{rule}.yaml"
+    recipe.write_text(json.dumps(config))  # JSON is YAML
+    return [program, str(recipe), str(output), "--no-copy-tokenizer", "--lazy-unpickle"]
+
+
+def run(command, threads):
+    """Seconds, and the largest resident set in MB, of one process."""
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+    start = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        if status != 0:
+            log.seek(0)
+            sys.exit(f"{' '.join(command)} failed:\n{log.read()[-2000:]}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def load(folder):
+    weights = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        weights.update(load_file(file))
+    return weights
+
+
+def compare(rule, models, ours, theirs):
+    base, a, b, x, y = (load(p) for p in (models / "base", models / "a", models / "b", ours, theirs))
+    if x.keys() != y.keys():
+        sys.exit(f"{rule}: the two programs wrote different tensors")
+    elements = sum(v.numel() for v in x.values())
+    if rule.startswith("dare"):
+        changed = [
+            sum((w[k] != base[k]).sum().item() for k in base) / elements for w in (x, y)
+        ]
+        if abs(changed[0] - changed[1]) > 0.02:
+            sys.exit(f"{rule}: shares of changed weights differ: {changed}")
+        return f"{changed[0]:.3f} and {changed[1]:.3f} of the weights changed"
+    apart = sum(((x[k] - y[k]).abs() > 1e-6).sum().item() for k in x)
+    if apart > elements / 1000:
+        sys.exit(f"{rule}: {apart} of {elements} weights differ by more than 1e-6")
+    return f"{apart} of {elements} differ by more than 1e-6"
+
+
+def processor():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--millions", type=float, default=469, help="weights of a model")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rules", default="ties,linear")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--mergekit", default=str(Path(sys.executable).parent / "mergekit-yaml"))
+    parser.add_argument("--results", type=Path, default=REPOSITORY / "bench/results")
+    arguments = parser.parse_args()
+    rules = arguments.rules.split(",")
+    with tempfile.TemporaryDirectory(prefix="compare-fuse-") as scratch:
+        scratch = Path(scratch)
+        small = scratch / "small"
+        make(small, shape_of(0), torch.float32)
+        agreement = {}
+        for rule in RULES:
+            ours, theirs = scratch / f"ours-{rule}", scratch / f"theirs-{rule}"
+            run(kif_command(rule, small, ours, arguments.threads), arguments.threads)
+            run(mergekit_command(rule, small, theirs, arguments.mergekit), arguments.threads)
+            agreement[rule] = compare(rule, small, ours, theirs)
+            print(f"{rule}: {agreement[rule]}", flush=True)
+        large = scratch / "large"
+        make(large, shape_of(arguments.millions), torch.bfloat16)
+        rows = []
+        for rule in rules:
+            times = {"kif": [], "mergekit": [], "copy": []}
+            memory = {"kif": 0, "mergekit": 0}
+            for _ in range(arguments.rounds):
+                for name in ("kif", "mergekit"):
+                    output = scratch / "output"
+                    command = (
+                        kif_command(rule, large, output, arguments.threads)
+                        if name == "kif"
+                        else mergekit_command(rule, large, output, arguments.mergekit)
+                    )
+                    seconds, peak = run(command, arguments.threads)
+                    times[name].append(seconds)
+                    memory[name] = max(memory[name], peak)
+                    shutil.rmtree(output)
+                start = time.perf_counter()
+                for name in ["a", "b"] + ([] if rule == "linear" else ["base"]):
+                    with open(large / name / "model.safetensors", "rb") as file:
+                        while file.read(1 << 22):
+                            pass
+                shutil.copy(large / "a/model.safetensors", scratch / "copy")
+                times["copy"].append(time.perf_counter() - start)
+                (scratch / "copy").unlink()
+            row = {
+                "rule": rule,
+                "agreement": agreement.get(rule),
+                "seconds": times,
+                "peak_mb": memory,
+                "load": os.getloadavg()[0],
+            }
+            rows.append(row)
+        size = sum(v.stat().st_size for v in large.glob("a/*.safetensors")) / 2
+    print(f"\n{size / 1e6:.0f} million weights, bfloat16, {arguments.threads} threads\n")
+    print("| rule | kif, s | mergekit, s | faster by | peak RSS, MB | files read once, one written, s |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for row in rows:
+        median = {k: statistics.median(v) for k, v in row["seconds"].items()}
+        print(
+            f"| {row['rule']} | {median['kif']:.1f} | {median['mergekit']:.1f} "
+            f"| {median['mergekit'] / median['kif']:.1f} "
+            f"| {row['peak_mb']['kif']:.0f} and {row['peak_mb']['mergekit']:.0f} "
+            f"| {median['copy']:.1f} |"
+        )
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
+    target = arguments.results / f"fuse-{name}.json"
+    target.write_text(
+        json.dumps(
+            {"processor": processor(), "weights": size, "threads": arguments.threads, "rows": rows},
+            indent=1,
+        )
+        + "\n"
+    )
+    print(f"\nwritten to {os.path.relpath(target)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+package io.github.recurrentkif.cli;
+
+import io.github.recurrentkif.experiment.Backend;
+import io.github.recurrentkif.experiment.TrainingRequests;
+import io.github.recurrentkif.memory.InputException;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParentCommand;
+
+/** {@code kif bench training}. */
+@Command(
+    name = "training",
+    description = {
+      "Do updates, cycles and decoding on batches that another program sends, and say how long each"
+          + " took: one JSON object a line, in and out.",
+      "bench/compare-training compares PyTorch with it."
+    })
+final class TrainingBenchCommand implements Callable<Integer> {
+
+  @ParentCommand private BenchCommand parent;
+
+  @Option(
+      names = "--model",
+      required = true,
+      paramLabel = "DIR",
+      description = "A Hugging Face folder.")
+  private Path model;
+
+  @Option(
+      names = "--adapter",
+      required = true,
+      paramLabel = "DIR",
+      description = "The LoRA adapter to train.")
+  private Path adapter;
+
+  @Option(
+      names = "--dropout",
+      description =
+          "Drop as the model's and the adapter's configurations say (default: not at all).")
+  private boolean dropout;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "T",
+      defaultValue = "0",
+      description = "Of the processor (default: one for each core).")
+  private int threads;
+
+  @Mixin private BackendOptions backendOptions;
+
+  @Override
+  public Integer call() throws IOException {
+    if (threads < 0) {
+      throw new InputException("--threads: expected 0 or more, found " + threads);
+    }
+    BufferedReader in =
+        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    try (Backend backend = backendOptions.open(threads);
+        TrainingRequests requests = new TrainingRequests(backend, model, adapter, dropout)) {
+      for (String line = in.readLine(); line != null; line = in.readLine()) {
+        parent.terminal.out().println(requests.answer(line));
+        parent.terminal.out().flush();
+      }
+    }
+    return ExitCode.OK;
+  }
+}

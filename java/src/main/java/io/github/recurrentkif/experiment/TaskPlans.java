@@ -1,0 +1,102 @@
+package io.github.recurrentkif.experiment;
+
+import io.github.recurrentkif.continual.MemoryUse;
+import io.github.recurrentkif.continual.SampledPlan;
+import io.github.recurrentkif.continual.TaskPlan;
+import io.github.recurrentkif.data.Batch;
+import io.github.recurrentkif.data.EncodedSample;
+import io.github.recurrentkif.data.MemorySampler;
+import io.github.recurrentkif.data.Sample;
+import io.github.recurrentkif.data.Task;
+import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.training.LearningRateSchedule;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.atomic.LongAdder;
+
+/**
+ * What is learned in each task of a run, and the memory of the tasks before it. Which samples are
+ * drawn follows from the key and the number of the task alone.
+ */
+final class TaskPlans {
+
+  private final Settings settings;
+  private final SampleFormat format;
+  private final MemoryUse memoryUse;
+  private final RandomKey learning;
+  private final RandomKey remembering;
+  private final List<EncodedSample> memory = new ArrayList<>();
+  private final LongAdder tokens = new LongAdder();
+
+  TaskPlans(
+      Settings settings,
+      SampleFormat format,
+      MemoryUse memoryUse,
+      RandomKey learning,
+      RandomKey remembering) {
+    this.settings = settings;
+    this.format = format;
+    this.memoryUse = memoryUse;
+    this.learning = learning;
+    this.remembering = remembering;
+  }
+
+  TaskPlan<Batch> plan(int number, Task task) {
+    List<EncodedSample> samples = encode(task.train());
+    List<EncodedSample> replayed = List.of();
+    switch (memoryUse) {
+      case NONE -> {}
+      case MIXED -> {
+        samples = new ArrayList<>(samples);
+        samples.addAll(memory);
+      }
+      case REPLAYED -> replayed = List.copyOf(memory);
+    }
+    SampledPlan.Sampling sampling =
+        SampledPlan.Sampling.reference(
+            settings.get(Settings.EPOCHS),
+            settings.get(Settings.MICRO_BATCH_SIZE),
+            settings.get(Settings.ACCUMULATION),
+            settings.get(Settings.MEMORY_BATCH_SIZE));
+    return new SampledPlan<>(
+        sampling,
+        source(samples),
+        replayed.isEmpty() ? null : source(replayed),
+        new LearningRateSchedule.WarmupLinear(
+            settings.get(Settings.LEARNING_RATE),
+            settings.get(Settings.WARMUP_UPDATES),
+            sampling.updates(samples.size())),
+        learning.at(number));
+  }
+
+  /** Keeps some samples of a finished task. */
+  void remember(int number, Task task) {
+    if (memoryUse != MemoryUse.NONE) {
+      memory.addAll(
+          encode(
+              MemorySampler.draw(
+                  task.train(), settings.get(Settings.MEMORY_PERCENT), remembering.at(number))));
+    }
+  }
+
+  /** Tokens of all batches that were drawn so far, padding not counted. */
+  long tokens() {
+    return tokens.sum();
+  }
+
+  private SampledPlan.Samples<Batch> source(List<EncodedSample> samples) {
+    List<EncodedSample> all = List.copyOf(samples);
+    return new SampledPlan.Samples<>(
+        all.size(),
+        numbers -> {
+          List<EncodedSample> drawn = Arrays.stream(numbers).mapToObj(all::get).toList();
+          drawn.forEach(sample -> tokens.add(sample.source().length + sample.labels().length));
+          return format.batch(drawn);
+        });
+  }
+
+  private List<EncodedSample> encode(List<Sample> samples) {
+    return samples.stream().map(format::encode).toList();
+  }
+}

@@ -1,0 +1,226 @@
+package io.github.recurrentkif.fusion;
+
+import io.github.recurrentkif.kernels.StoredWeights;
+import io.github.recurrentkif.memory.DataType;
+import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.memory.SafetensorsOutput;
+import io.github.recurrentkif.memory.SafetensorsOutput.Tensor;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.DirectoryStream;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.ObjectMapper;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * The folder a fusion writes: weights in files as the pattern's are, everything else
+ * (configuration, tokenizer) copied from it. It appears under its name when it is whole.
+ */
+public final class FusedFolder {
+
+  /** What is fused into, and how each tensor is stored. */
+  private final StoredModel pattern;
+
+  private final @Nullable DataType type;
+
+  /**
+   * @param pattern a model's or an adapter's folder, or a file, whose files and names the result
+   *     has
+   * @param type of the fused tensors; null for that of the pattern
+   */
+  public FusedFolder(StoredModel pattern, @Nullable DataType type) {
+    this.pattern = pattern;
+    this.type = type;
+  }
+
+  /** The tensors that a fusion has to compute; others (whole numbers) are copied. */
+  public List<String> fused() {
+    return pattern.names().stream()
+        .filter(name -> StoredWeights.isSupported(pattern.dataType(name)))
+        .toList();
+  }
+
+  /**
+   * Writes the folder.
+   *
+   * @param record of how it was made, for {@code fusion.json}
+   * @throws InputException if it exists and is not empty, or a tensor cannot be fused; nothing is
+   *     left behind
+   */
+  public void write(Path output, Fusion fusion, Map<String, Object> record) {
+    requireFree(output);
+    Path parent = output.toAbsolutePath().normalize().getParent();
+    Path temporary = null;
+    try {
+      Files.createDirectories(parent);
+      temporary = Files.createTempDirectory(parent, "." + output.getFileName() + ".tmp-");
+      fusion.prepare(fused());
+      copyCompanions(temporary);
+      for (Map.Entry<Path, List<String>> file : files().entrySet()) {
+        writeFile(
+            temporary.resolve(file.getKey().getFileName().toString()), file.getValue(), fusion);
+      }
+      Files.write(temporary.resolve("fusion.json"), json().writeValueAsBytes(record));
+      Files.deleteIfExists(output); // an empty folder
+      Files.move(temporary, output, StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException e) {
+      deleteAfter(e, temporary);
+      throw new InputException(output + ": cannot be written: " + e.getMessage(), e);
+    } catch (RuntimeException | Error e) {
+      deleteAfter(e, temporary);
+      throw e;
+    }
+  }
+
+  /**
+   * @throws InputException if something stands there
+   */
+  public static void requireFree(Path output) {
+    if (!Files.exists(output)) {
+      return;
+    }
+    boolean empty = false;
+    if (Files.isDirectory(output)) {
+      try (DirectoryStream<Path> entries = Files.newDirectoryStream(output)) {
+        empty = !entries.iterator().hasNext();
+      } catch (IOException e) {
+        throw new InputException(output + ": cannot be read: " + e.getMessage(), e);
+      }
+    }
+    if (!empty) {
+      throw new InputException(output + ": exists already; name another folder, or remove it");
+    }
+  }
+
+  private void writeFile(Path file, List<String> names, Fusion fusion) throws IOException {
+    SequencedMap<String, String> metadata = new LinkedHashMap<>();
+    metadata.put("format", "pt");
+    List<Tensor> tensors = new ArrayList<>();
+    for (String name : names) {
+      tensors.add(new Tensor(name, typeOf(name), pattern.shape(name)));
+    }
+    try (SafetensorsOutput output = SafetensorsOutput.create(file, tensors, metadata)) {
+      for (Tensor tensor : output.tensors()) {
+        if (StoredWeights.isSupported(tensor.dataType())) {
+          fusion.fuse(tensor.name(), output, tensor.dataType());
+        } else {
+          copyTensor(tensor, output);
+        }
+      }
+      output.force();
+    }
+  }
+
+  private DataType typeOf(String name) {
+    DataType stored = pattern.dataType(name);
+    return type == null || !StoredWeights.isSupported(stored) ? stored : type;
+  }
+
+  private void copyTensor(Tensor tensor, SafetensorsOutput output) throws IOException {
+    long size = tensor.dataType().bytes(tensor.shape());
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment chunk = arena.allocate(Math.min(size, 1L << 20));
+      for (long first = 0; first < size; first += chunk.byteSize()) {
+        MemorySegment part = chunk.asSlice(0, Math.min(chunk.byteSize(), size - first));
+        pattern.readBytes(tensor.name(), first, part);
+        output.write(tensor.name(), first, part);
+      }
+    }
+  }
+
+  /** The pattern's files and what each holds. */
+  private Map<Path, List<String>> files() {
+    Map<Path, List<String>> files = new TreeMap<>();
+    for (String name : pattern.names()) {
+      files.computeIfAbsent(pattern.file(name), _ -> new ArrayList<>()).add(name);
+    }
+    return files;
+  }
+
+  /** Everything beside the weights; whatever else holds weights would contradict the new ones. */
+  private void copyCompanions(Path target) throws IOException {
+    if (!Files.isDirectory(pattern.path())) {
+      return;
+    }
+    try (DirectoryStream<Path> entries = Files.newDirectoryStream(pattern.path())) {
+      for (Path entry : entries) {
+        String name = entry.getFileName().toString();
+        boolean weights =
+            name.matches(".*\\.(safetensors|bin|pt|pth|h5|msgpack|gguf|onnx|ot)(\\.index\\.json)?")
+                && !name.equals("model.safetensors.index.json");
+        if (Files.isRegularFile(entry) && !weights && !name.startsWith(".")) {
+          Files.copy(entry, target.resolve(name));
+        }
+      }
+    }
+    Path config = target.resolve("config.json");
+    if (type != null && Files.exists(config)) {
+      rename(config, type);
+    }
+  }
+
+  /** Tells transformers in which type the weights are. */
+  private static void rename(Path config, DataType type) throws IOException {
+    String name =
+        switch (type) {
+          case BF16 -> "bfloat16";
+          case F16 -> "float16";
+          default -> "float32";
+        };
+    ObjectMapper json = json();
+    if (json.readTree(Files.readAllBytes(config)) instanceof ObjectNode object) {
+      for (String key : List.of("torch_dtype", "dtype")) {
+        if (object.has(key)) {
+          object.put(key, name);
+        }
+      }
+      Files.write(config, json.writeValueAsBytes(object));
+    }
+  }
+
+  private static ObjectMapper json() {
+    return JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
+  }
+
+  private static void deleteAfter(Throwable failure, @Nullable Path folder) {
+    if (folder == null) {
+      return;
+    }
+    try {
+      Files.walkFileTree(
+          folder,
+          new SimpleFileVisitor<>() {
+            @Override
+            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
+                throws IOException {
+              Files.delete(file);
+              return FileVisitResult.CONTINUE;
+            }
+
+            @Override
+            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException e)
+                throws IOException {
+              Files.delete(visited);
+              return FileVisitResult.CONTINUE;
+            }
+          });
+    } catch (IOException e) {
+      failure.addSuppressed(e);
+    }
+  }
+}

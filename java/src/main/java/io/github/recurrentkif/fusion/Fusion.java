@@ -1,0 +1,398 @@
+package io.github.recurrentkif.fusion;
+
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import io.github.recurrentkif.fusion.FusionRule.ByImportance;
+import io.github.recurrentkif.fusion.FusionRule.Combine;
+import io.github.recurrentkif.fusion.FusionRule.ImportanceFiles;
+import io.github.recurrentkif.fusion.FusionRule.Scope;
+import io.github.recurrentkif.fusion.Workers.Worker;
+import io.github.recurrentkif.kernels.Combination;
+import io.github.recurrentkif.kernels.FusionKernels;
+import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.kernels.StoredScore;
+import io.github.recurrentkif.kernels.StoredWeights;
+import io.github.recurrentkif.memory.DataType;
+import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.memory.SafetensorsOutput;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.BooleanSupplier;
+import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Merges models tensor by tensor, a run of elements at a time: one pass over the inputs where no
+ * threshold is needed, three where one is (two histograms of the scores give it exactly). Memory
+ * does not depend on the size of the model, and the result not on the number of threads.
+ */
+public final class Fusion implements AutoCloseable {
+
+  private final FusionKernels kernels;
+  private final Workers workers;
+  private final @Nullable Weights base;
+  private final List<Weights> models;
+  private final FusionRule rule;
+  private final LongConsumer progress;
+  private final BooleanSupplier stop;
+
+  /** Each model's quantile over all tensors, where the rule asks for it. */
+  private float[] globalThresholds = {};
+
+  /**
+   * @param base what task vectors are differences from; may be absent where the rule has none
+   * @param models checked to have the names and shapes of the base; see {@link Mismatch}
+   * @param progress told how many more elements have been read in a pass
+   * @param stop asked between runs
+   */
+  public Fusion(
+      FusionKernels kernels,
+      int threads,
+      @Nullable Weights base,
+      List<Weights> models,
+      FusionRule rule,
+      LongConsumer progress,
+      BooleanSupplier stop) {
+    this.kernels = kernels;
+    this.base = base;
+    this.models = List.copyOf(models);
+    this.rule = rule;
+    this.progress = progress;
+    this.stop = stop;
+    // The base, the models, at most two files for each of two importances, and the result.
+    this.workers = new Workers(threads, models.size() + 6);
+  }
+
+  /** How many elements all passes together will read. */
+  public static long work(FusionRule rule, long elements) {
+    return elements * passes(rule);
+  }
+
+  private static int passes(FusionRule rule) {
+    return switch (rule) {
+      case Combine combine -> combine.sparsity() == FusionRule.Sparsity.LARGE ? 3 : 1;
+      case ByImportance _ -> 3;
+    };
+  }
+
+  /**
+   * Finds the thresholds that span all tensors, where the rule has such.
+   *
+   * @param tensors all that will be fused
+   */
+  public void prepare(List<String> tensors) throws IOException {
+    if (rule instanceof ByImportance merge && merge.scope() == Scope.GLOBAL) {
+      globalThresholds = quantiles(tensors, merge);
+    }
+  }
+
+  /**
+   * Fuses one tensor into a file.
+   *
+   * @throws InputException if a result is infinite or no number
+   */
+  public void fuse(String tensor, SafetensorsOutput output, DataType type) throws IOException {
+    long elements = models.getFirst().shape(tensor).elements();
+    AtomicLong notFinite = new AtomicLong();
+    Step step = step(tensor);
+    workers.eachRun(
+        elements,
+        (worker, first, count) -> {
+          checkStop();
+          long width = type.bits() / Byte.SIZE;
+          StoredWeights out = new StoredWeights(type, worker.buffer(0).asSlice(0, count * width));
+          notFinite.addAndGet(step.run(worker, out, first, count));
+          output.write(tensor, first * width, out.data());
+          progress.accept(count);
+        });
+    if (notFinite.get() > 0) {
+      throw new InputException(
+          "tensor '%s': %d of the %d results are infinite or no number; its inputs hold such, or the result is too large for %s"
+              .formatted(tensor, notFinite.get(), elements, type));
+    }
+  }
+
+  private void checkStop() {
+    if (stop.getAsBoolean()) {
+      throw new CancellationException("stopped; nothing was written");
+    }
+  }
+
+  /** What is done to one run; returns how many results are not finite. */
+  @FunctionalInterface
+  private interface Step {
+    long run(Worker worker, StoredWeights out, long first, long count) throws IOException;
+  }
+
+  private Step step(String tensor) throws IOException {
+    return switch (rule) {
+      case Combine combine -> combination(tensor, combine);
+      case ByImportance merge -> byImportance(tensor, merge);
+    };
+  }
+
+  // Combining
+
+  private Step combination(String tensor, Combine combine) throws IOException {
+    Combination.Sparsity sparsity =
+        switch (combine.sparsity()) {
+          case EVERY -> new Combination.Sparsity.None();
+          case LARGE -> new Combination.Sparsity.Large();
+          case RANDOM ->
+              new Combination.Sparsity.Random(key(combine.seed(), tensor), combine.density());
+        };
+    Combination combination =
+        new Combination(
+            combine.taskVectors(),
+            sparsity,
+            combine.consensus(),
+            combine.normalised(),
+            (float) combine.scale());
+    float[] weights = new float[models.size()];
+    for (int i = 0; i < weights.length; i++) {
+      weights[i] = combine.weights().get(i).floatValue();
+    }
+    float[] thresholds = new float[models.size()];
+    if (combine.sparsity() == FusionRule.Sparsity.LARGE) {
+      thresholds = magnitudes(tensor, combine.density());
+    }
+    float[] bounds = thresholds;
+    return (worker, out, first, count) -> {
+      List<StoredWeights> runs = new ArrayList<>(models.size());
+      for (int i = 0; i < models.size(); i++) {
+        runs.add(models.get(i).read(tensor, first, count, worker.buffer(2 + i)));
+      }
+      StoredWeights origin =
+          combine.taskVectors()
+              ? base().read(tensor, first, count, worker.buffer(1))
+              : runs.getFirst();
+      return kernels.combine(out, origin, runs, weights, bounds, combination, first);
+    };
+  }
+
+  /** The key that a tensor's elements are drawn with: it follows from its name. */
+  private static RandomKey key(long seed, String tensor) {
+    RandomKey key = RandomKey.ofSeed(seed);
+    for (int i = 0; i < tensor.length(); i++) {
+      key = key.at(tensor.charAt(i));
+    }
+    return key;
+  }
+
+  /** For each model the smallest magnitude that is still among the density*n largest. */
+  private float[] magnitudes(String tensor, double density) throws IOException {
+    long elements = models.getFirst().shape(tensor).elements();
+    long taken = (long) (density * elements);
+    float[] thresholds = new float[models.size()];
+    if (taken == 0) {
+      // Nothing is at or above NaN. Both passes are done with.
+      Arrays.fill(thresholds, Float.NaN);
+      progress.accept(2 * elements);
+      return thresholds;
+    }
+    Selection.Place[] places = new Selection.Place[models.size()];
+    Scores scores =
+        (worker, name, number, first, count) ->
+            new StoredScore.Difference(
+                models.get(number).read(name, first, count, worker.buffer(2)),
+                base().read(name, first, count, worker.buffer(1)));
+    Histograms upper = new Histograms(models.size());
+    count(tensor, scores, upper, null);
+    for (int i = 0; i < places.length; i++) {
+      upper.requireNumbers(i, tensor, models.get(i).place());
+      places[i] = Selection.place(upper.counts[i], elements - taken);
+    }
+    Histograms lower = new Histograms(models.size());
+    count(tensor, scores, lower, places);
+    for (int i = 0; i < places.length; i++) {
+      thresholds[i] = Selection.score(places[i], lower.counts[i]);
+    }
+    return thresholds;
+  }
+
+  // Merging by importance
+
+  private Step byImportance(String tensor, ByImportance merge) throws IOException {
+    float[] thresholds =
+        merge.scope() == Scope.GLOBAL ? globalThresholds : quantiles(List.of(tensor), merge);
+    return (worker, out, first, count) -> {
+      StoredWeights origin = base().read(tensor, first, count, worker.buffer(1));
+      StoredWeights learned = models.get(0).read(tensor, first, count, worker.buffer(2));
+      StoredWeights kept = models.get(1).read(tensor, first, count, worker.buffer(3));
+      return kernels.merge(
+          out,
+          origin,
+          learned,
+          kept,
+          importance(merge, 0, tensor, worker, first, count, learned, origin),
+          importance(merge, 1, tensor, worker, first, count, kept, origin),
+          thresholds[0],
+          thresholds[1],
+          merge.coefficients());
+    };
+  }
+
+  private StoredScore importance(
+      ByImportance merge,
+      int number,
+      String tensor,
+      Worker worker,
+      long first,
+      long count,
+      StoredWeights model,
+      StoredWeights origin)
+      throws IOException {
+    if (merge.importances().isEmpty()) {
+      return new StoredScore.Difference(model, origin);
+    }
+    ImportanceFiles files = merge.importances().get(number);
+    int buffer = 2 + models.size() + 2 * number;
+    StoredWeights a = files.files().getFirst().read(tensor, first, count, worker.buffer(buffer));
+    return files.files().size() == 1
+        ? new StoredScore.Value(a)
+        : new StoredScore.Product(
+            a, files.files().get(1).read(tensor, first, count, worker.buffer(buffer + 1)));
+  }
+
+  /** Of each of the two models, the quantile of its scores over these tensors together. */
+  private float[] quantiles(List<String> tensors, ByImportance merge) throws IOException {
+    Scores scores =
+        (worker, name, number, first, count) -> {
+          if (!merge.importances().isEmpty()) {
+            StoredWeights unused = new StoredWeights(DataType.F32, worker.buffer(0).asSlice(0, 0));
+            return importance(merge, number, name, worker, first, count, unused, unused);
+          }
+          return new StoredScore.Difference(
+              models.get(number).read(name, first, count, worker.buffer(2)),
+              base().read(name, first, count, worker.buffer(1)));
+        };
+    long elements = tensors.stream().mapToLong(t -> models.getFirst().shape(t).elements()).sum();
+    float[] thresholds = new float[2];
+    if (elements == 0) {
+      return thresholds;
+    }
+    Selection.Rank rank = Selection.Rank.of(merge.quantile(), elements);
+    Histograms upper = new Histograms(2);
+    for (String tensor : tensors) {
+      count(tensor, scores, upper, null);
+      upper.requireNumbers(0, tensor, models.get(0).place());
+      upper.requireNumbers(1, tensor, models.get(1).place());
+    }
+    // Both neighbours of a quantile, for both models; each bin is looked into once.
+    Selection.Place[] below = new Selection.Place[2];
+    Selection.Place[] above = new Selection.Place[2];
+    for (int i = 0; i < 2; i++) {
+      below[i] = Selection.place(upper.counts[i], rank.lower());
+      above[i] = Selection.place(upper.counts[i], rank.upper());
+    }
+    Histograms lowerBins = new Histograms(2);
+    Histograms upperBins = new Histograms(2);
+    boolean split =
+        below[0].prefix() != above[0].prefix() || below[1].prefix() != above[1].prefix();
+    for (String tensor : tensors) {
+      count(tensor, scores, lowerBins, below);
+      if (split) {
+        count(tensor, scores, upperBins, above, false);
+      }
+    }
+    for (int i = 0; i < 2; i++) {
+      float a = Selection.score(below[i], lowerBins.counts[i]);
+      float b = Selection.score(above[i], (split ? upperBins : lowerBins).counts[i]);
+      thresholds[i] = rank.between(a, b);
+    }
+    return thresholds;
+  }
+
+  // Counting
+
+  /** The scores of a run of a tensor, of one of the models. */
+  @FunctionalInterface
+  private interface Scores {
+    StoredScore of(Worker worker, String tensor, int model, long first, long count)
+        throws IOException;
+  }
+
+  /** One histogram for each model. */
+  private static final class Histograms {
+
+    /** The first bin of the scores that are no numbers: one past that of infinity. */
+    private static final int NOT_A_NUMBER =
+        (Float.floatToIntBits(Float.POSITIVE_INFINITY) >>> 15) + 1;
+
+    private final long[][] counts;
+
+    Histograms(int models) {
+      counts = new long[models][FusionKernels.HISTOGRAM_SIZE];
+    }
+
+    synchronized void add(int model, MemorySegment run) {
+      for (int i = 0; i < FusionKernels.HISTOGRAM_SIZE; i++) {
+        counts[model][i] += Integer.toUnsignedLong(run.getAtIndex(JAVA_INT, i));
+      }
+    }
+
+    void requireNumbers(int model, String tensor, String place) {
+      for (int i = NOT_A_NUMBER - 1; i < FusionKernels.HISTOGRAM_SIZE; i++) {
+        if (counts[model][i] > 0) {
+          throw new InputException(
+              "%s: tensor '%s' holds values that are infinite or no number; it cannot be merged"
+                  .formatted(place, tensor));
+        }
+      }
+    }
+  }
+
+  private void count(
+      String tensor, Scores scores, Histograms into, Selection.Place @Nullable [] places)
+      throws IOException {
+    count(tensor, scores, into, places, true);
+  }
+
+  /**
+   * @param places whose bins are looked into; null for the upper histogram
+   */
+  private void count(
+      String tensor,
+      Scores scores,
+      Histograms into,
+      Selection.Place @Nullable [] places,
+      boolean isPass)
+      throws IOException {
+    long elements = models.getFirst().shape(tensor).elements();
+    workers.eachRun(
+        elements,
+        (worker, first, count) -> {
+          checkStop();
+          for (int model = 0; model < into.counts.length; model++) {
+            MemorySegment counts = worker.counts().fill((byte) 0);
+            StoredScore score = scores.of(worker, tensor, model, first, count);
+            if (places == null) {
+              kernels.histogram(score, counts);
+            } else {
+              kernels.histogramBelow(score, places[model].prefix(), counts);
+            }
+            into.add(model, counts);
+          }
+          if (isPass) {
+            progress.accept(count);
+          }
+        });
+  }
+
+  private Weights base() {
+    if (base == null) {
+      throw new IllegalStateException("the rule needs a base");
+    }
+    return base;
+  }
+
+  @Override
+  public void close() {
+    workers.close();
+  }
+}

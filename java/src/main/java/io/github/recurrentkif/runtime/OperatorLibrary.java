@@ -1,0 +1,226 @@
+package io.github.recurrentkif.runtime;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.github.recurrentkif.memory.CacheFolder;
+import io.github.recurrentkif.memory.CacheFolder.Fingerprint;
+import io.github.recurrentkif.memory.InputException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.invoke.MethodHandle;
+import java.net.URL;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Map;
+import java.util.NoSuchElementException;
+import java.util.Optional;
+
+/**
+ * The operators of our own for ONNX Runtime, which {@code native/} builds: a session that is to run
+ * them names {@link #path()} among its {@link SessionOptions#customOperatorLibraries()}. The
+ * library stays loaded until the process ends.
+ */
+public final class OperatorLibrary {
+
+  /** The environment variable that says whether they may be used: auto, native or stock. */
+  public static final String VARIABLE = "KIF_OPERATORS";
+
+  /** The domain of the operators. */
+  public static final String DOMAIN = "recurrentkif";
+
+  /** Columns that lie beside each other in a packed weight. */
+  public static final int PANEL = 16;
+
+  /** What a packed weight holds. */
+  public enum Precision {
+    FLOAT32,
+    /** Two numbers, neighbours along the depth, in each word of 32 bits. */
+    BF16
+  }
+
+  /**
+   * Whether there are operators, and why or why not.
+   *
+   * @param explanation one sentence for people
+   */
+  public record Search(Optional<OperatorLibrary> library, String explanation) {}
+
+  private final Path path;
+  private final String tier;
+  private final boolean fastBf16;
+  private final MethodHandle packedSize;
+  private final MethodHandle pack;
+
+  private OperatorLibrary(Path path) {
+    this.path = path;
+    Linker linker = Linker.nativeLinker();
+    SymbolLookup symbols = SymbolLookup.libraryLookup(path, Arena.global());
+    try {
+      this.tier =
+          OrtApi.string(
+              (MemorySegment)
+                  linker
+                      .downcallHandle(
+                          symbols.findOrThrow("kif_operators_tier"), FunctionDescriptor.of(ADDRESS))
+                      .invokeExact());
+      this.fastBf16 =
+          (int)
+                  linker
+                      .downcallHandle(
+                          symbols.findOrThrow("kif_operators_fast_bf16"),
+                          FunctionDescriptor.of(JAVA_INT))
+                      .invokeExact()
+              != 0;
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+    this.packedSize =
+        linker.downcallHandle(
+            symbols.findOrThrow("kif_operators_packed_size"),
+            FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT));
+    this.pack =
+        linker.downcallHandle(
+            symbols.findOrThrow("kif_operators_pack"),
+            FunctionDescriptor.ofVoid(ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS));
+  }
+
+  /**
+   * Looks for the library that the build put into the jar, and unpacks it to the {@link
+   * CacheFolder} once, unless {@value #VARIABLE} is {@code stock}.
+   *
+   * @throws InputException if {@value #VARIABLE} is {@code native} and there is none
+   */
+  public static Search search() {
+    return search(System.getenv(), CacheFolder.ofThisUser());
+  }
+
+  static Search search(Map<String, String> environment, CacheFolder cache) {
+    String wish = environment.getOrDefault(VARIABLE, "").toLowerCase(Locale.ROOT);
+    return switch (wish) {
+      case "stock" -> new Search(Optional.empty(), VARIABLE + " is stock");
+      case "", "auto" -> inJar(cache);
+      case "native" -> required(inJar(cache));
+      default ->
+          throw new InputException(VARIABLE + " must be auto, native or stock, not '" + wish + "'");
+    };
+  }
+
+  private static Search required(Search found) {
+    if (found.library().isEmpty()) {
+      throw new InputException(
+          "%s asks for native operators, but %s (%s=auto goes on with ONNX Runtime's own)"
+              .formatted(VARIABLE, found.explanation(), VARIABLE));
+    }
+    return found;
+  }
+
+  private static Search inJar(CacheFolder cache) {
+    String name = System.mapLibraryName("kif_operators");
+    String resource = "/native/" + platform() + "/" + name;
+    URL url = OperatorLibrary.class.getResource(resource);
+    if (url == null) {
+      return new Search(
+          Optional.empty(),
+          "this build has no "
+              + resource
+              + ": no C compiler was found when it was built, or it was built for another"
+              + " platform");
+    }
+    try {
+      Fingerprint content;
+      try (InputStream in = url.openStream()) {
+        content = Fingerprint.of(in);
+      }
+      Path place = Path.of("native", "%08x-%d".formatted(content.crc32(), content.size()), name);
+      OperatorLibrary library = new OperatorLibrary(cache.provide(place, content, url::openStream));
+      return new Search(
+          Optional.of(library), "operators for " + library.tier + ", from " + library.path);
+    } catch (IOException | UncheckedIOException e) {
+      return new Search(
+          Optional.empty(), "the operators could not be unpacked to " + cache.path() + ": " + e);
+    } catch (IllegalArgumentException | NoSuchElementException e) {
+      return new Search(
+          Optional.empty(), "the operators cannot be loaded: " + String.valueOf(e.getMessage()));
+    }
+  }
+
+  /** As {@code native/build.sh} names it. */
+  private static String platform() {
+    String system = System.getProperty("os.name").toLowerCase(Locale.ROOT);
+    String machine = System.getProperty("os.arch");
+    return (system.startsWith("mac") ? "macos" : system)
+        + "-"
+        + (machine.equals("amd64") ? "x86_64" : machine);
+  }
+
+  public Path path() {
+    return path;
+  }
+
+  /** The instruction set that they use: baseline, avx2, avx512 or avx512bf16. */
+  public String tier() {
+    return tier;
+  }
+
+  /** Whether bf16 products are faster than float32 ones on this processor. */
+  public boolean fastBf16() {
+    return fastBf16;
+  }
+
+  /** Bytes of a packed weight for a product of that depth and so many columns. */
+  public long packedSize(long depth, long columns, Precision precision) {
+    try {
+      return Float.BYTES
+          * (long) packedSize.invokeExact(depth, columns, precision == Precision.BF16 ? 1 : 0);
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
+  /**
+   * Packs a weight for {@code FrozenProduct} as its three-dimensional input [ceil(columns / 16),
+   * depth or half of it rounded up, 16].
+   *
+   * @param weight row-major float32 [rows, columns]
+   * @param transposed whether the product is with the transpose: then the depth is columns and the
+   *     product has so many columns as the weight has rows
+   * @param packed native memory of {@link #packedSize} bytes
+   */
+  public void pack(
+      MemorySegment weight,
+      long rows,
+      long columns,
+      boolean transposed,
+      Precision precision,
+      MemorySegment packed) {
+    long size = packedSize(transposed ? columns : rows, transposed ? rows : columns, precision);
+    if (weight.byteSize() != rows * columns * Float.BYTES || packed.byteSize() != size) {
+      throw new IllegalArgumentException(
+          "packing [%d, %d] from %d bytes into %d, not %d"
+              .formatted(rows, columns, weight.byteSize(), packed.byteSize(), size));
+    }
+    try {
+      pack.invokeExact(
+          weight, rows, columns, transposed ? 1 : 0, precision == Precision.BF16 ? 1 : 0, packed);
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
+  /** Foreign calls declare Throwable, but only the programmer's errors come out of them. */
+  private static RuntimeException rethrown(Throwable thrown) {
+    return switch (thrown) {
+      case RuntimeException e -> e;
+      case Error e -> throw e;
+      default -> new IllegalStateException(thrown);
+    };
+  }
+}

@@ -1,0 +1,111 @@
+package io.github.recurrentkif.experiment;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.recurrentkif.SharedFolder;
+import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.Trainables;
+import io.github.recurrentkif.training.TextModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What a row is answered does not depend on which rows are beside it, nor on when those end. */
+class DecodingTest {
+
+  private static final int TOKENS = 20;
+  private static final int NEVER = 1_000_000;
+
+  @TempDir private Path temporary;
+
+  /** A copy of a model whose answers end with these tokens. */
+  private Path model(String name, List<Integer> endTokens) throws IOException {
+    Path source =
+        name.equals("tiny-t5")
+            ? SharedFolder.repository().resolve("models/tiny-t5")
+            : SharedFolder.repository()
+                .resolve("java/src/test/resources/io/github/recurrentkif/experiment/verification")
+                .resolve(name);
+    Path copy = temporary.resolve(name + endTokens.size());
+    Files.createDirectories(copy);
+    try (var files = Files.list(source)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Files.copy(file, copy.resolve(file.getFileName()));
+      }
+    }
+    Files.writeString(
+        copy.resolve("generation_config.json"), "{\"eos_token_id\": " + endTokens + "}");
+    return copy;
+  }
+
+  private static List<long[]> prompts() {
+    Random random = new Random(5);
+    List<long[]> prompts = new ArrayList<>();
+    for (int row = 0; row < 9; row++) {
+      prompts.add(random.longs(2 + random.nextInt(12), 4, 40).toArray());
+    }
+    return prompts;
+  }
+
+  private List<long[]> decode(Path folder, List<List<long[]>> batches) {
+    List<long[]> answers = new ArrayList<>();
+    try (Backend backend = TestBackend.open(temporary.resolve("cache"));
+        ModelFolder model = ModelFolder.open(folder, backend.cache());
+        TextModel text = backend.open(model, new Trainables.Nothing())) {
+      batches.forEach(batch -> answers.addAll(text.decoder().decode(batch, TOKENS)));
+    }
+    return answers;
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"tiny-t5", "qwen2", "qwen3"})
+  void aRowIsAnsweredInCompanyAsItIsAlone(String name) throws IOException {
+    List<long[]> alone =
+        decode(model(name, List.of(NEVER)), prompts().stream().map(List::of).toList());
+    alone.forEach(answer -> assertEquals(TOKENS, answer.length));
+    // Tokens that end some rows at once, some later and, with luck, some never.
+    List<Integer> endTokens =
+        List.of((int) alone.get(3)[0], (int) alone.get(0)[4], (int) alone.get(5)[9]);
+    List<long[]> expected = alone.stream().map(answer -> cut(answer, endTokens)).toList();
+    Set<Integer> lengths = new HashSet<>();
+    expected.forEach(answer -> lengths.add(answer.length));
+    assertTrue(lengths.size() > 2, "rows end at different steps: " + lengths);
+
+    Path folder = model(name, endTokens);
+    assertSame(expected, decode(folder, List.of(prompts())));
+    assertSame(expected, decode(folder, List.of(prompts().subList(0, 4), prompts().subList(4, 9))));
+  }
+
+  private static long[] cut(long[] answer, List<Integer> endTokens) {
+    for (int i = 0; i < answer.length; i++) {
+      if (endTokens.contains((int) answer[i])) {
+        return Arrays.copyOf(answer, i + 1);
+      }
+    }
+    return answer;
+  }
+
+  private static void assertSame(List<long[]> expected, List<long[]> found) {
+    assertEquals(expected.size(), found.size());
+    for (int row = 0; row < expected.size(); row++) {
+      assertArrayEquals(expected.get(row), found.get(row), "row " + row);
+    }
+  }
+
+  @Test
+  void noPromptsHaveNoAnswers() throws IOException {
+    assertEquals(List.of(), decode(model("qwen2", List.of(NEVER)), List.of(List.of())));
+  }
+}

@@ -1,0 +1,161 @@
+package io.github.recurrentkif.runtime;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.jspecify.annotations.Nullable;
+
+/** One of our operators, run by ONNX Runtime as a model of one node. */
+final class OperatorRun {
+
+  /** An input by its place; data float[] or long[], or nothing for an absent one. */
+  private record Input(@Nullable Object data, boolean constant, long... shape) {}
+
+  private final String operator;
+  private final Map<String, Object> attributes = new LinkedHashMap<>();
+  private final List<Input> inputs = new ArrayList<>();
+  private String domain = OperatorLibrary.DOMAIN;
+  private int threads = 2;
+
+  OperatorRun(String operator) {
+    this.operator = operator;
+  }
+
+  /** The library, without which the test is skipped, unless the build had a compiler. */
+  static OperatorLibrary library() {
+    OperatorLibrary.Search search = OperatorLibrary.search(Map.of(), TestRuntime.CACHE);
+    boolean required = System.getProperty("kif.operators", "").equals("required");
+    assumeTrue(required || search.library().isPresent(), () -> "SKIPPED: " + search.explanation());
+    return search.library().orElseThrow(() -> new AssertionError(search.explanation()));
+  }
+
+  /** Those that this processor can run. */
+  static List<String> tiers() {
+    List<String> all = List.of("baseline", "avx2", "avx512", "avx512bf16");
+    return all.subList(0, all.indexOf(library().tier()) + 1);
+  }
+
+  OperatorRun attribute(String name, Object value) {
+    attributes.put(name, value instanceof Integer number ? (Object) (long) number : value);
+    return this;
+  }
+
+  OperatorRun input(float[] data, long... shape) {
+    inputs.add(new Input(data, false, shape));
+    return this;
+  }
+
+  OperatorRun input(long[] data, long... shape) {
+    inputs.add(new Input(data, false, shape));
+    return this;
+  }
+
+  OperatorRun constant(float[] data, long... shape) {
+    inputs.add(new Input(data, true, shape));
+    return this;
+  }
+
+  OperatorRun absent() {
+    inputs.add(new Input(null, false));
+    return this;
+  }
+
+  OperatorRun tier(String tier) {
+    domain = OperatorLibrary.DOMAIN + "." + tier;
+    return this;
+  }
+
+  OperatorRun threads(int count) {
+    threads = count;
+    return this;
+  }
+
+  /** The values of the outputs. */
+  List<float[]> run(OnnxRuntime runtime, int outputCount) {
+    OnnxModel model = new OnnxModel();
+    List<String> names = new ArrayList<>();
+    for (int i = 0; i < inputs.size(); i++) {
+      Input input = inputs.get(i);
+      String name = input.data() == null ? "" : "in" + i;
+      names.add(name);
+      if (input.constant() && input.data() instanceof float[] values) {
+        model.initializer(name, values, input.shape());
+      } else if (input.data() != null) {
+        ElementType type = input.data() instanceof long[] ? ElementType.INT64 : ElementType.FLOAT32;
+        Object[] open = new Object[input.shape().length];
+        Arrays.fill(open, "");
+        model.input(name, type, open);
+      }
+    }
+    List<String> results = new ArrayList<>();
+    for (int i = 0; i < outputCount; i++) {
+      results.add("out" + i);
+      model.output("out" + i, ElementType.FLOAT32, "", "");
+    }
+    model.node(domain, operator, names, results, attributes);
+    SessionOptions options =
+        SessionOptions.builder()
+            .intraOpThreads(threads)
+            .spinning(false)
+            .customOperatorLibraries(List.of(library().path()))
+            .build();
+    try (Arena arena = Arena.ofShared();
+        Session session = runtime.session(operator, model.encode(), options);
+        Binding binding = session.binding()) {
+      for (int i = 0; i < inputs.size(); i++) {
+        Input input = inputs.get(i);
+        if (!input.constant() && input.data() != null) {
+          binding.bindInput("in" + i, tensor(input, arena));
+        }
+      }
+      results.forEach(binding::bindOutputToDevice);
+      binding.run();
+      return results.stream()
+          .map(name -> binding.output(name, arena).data().toArray(JAVA_FLOAT))
+          .toList();
+    }
+  }
+
+  private static Tensor tensor(Input input, Arena arena) {
+    return switch (input.data()) {
+      case float[] values -> Tensor.float32(copy(arena, values), input.shape());
+      case long[] values ->
+          Tensor.int64(
+              arena
+                  .allocate(Math.max(8, 8L * values.length), 64)
+                  .asSlice(0, 8L * values.length)
+                  .copyFrom(MemorySegment.ofArray(values)),
+              input.shape());
+      case null, default -> throw new IllegalStateException();
+    };
+  }
+
+  private static MemorySegment copy(Arena arena, float[] values) {
+    return arena
+        .allocate(Math.max(4, 4L * values.length), 64)
+        .asSlice(0, 4L * values.length)
+        .copyFrom(MemorySegment.ofArray(values));
+  }
+
+  /** Numbers of a normal distribution. */
+  static float[] normal(long seed, long... shape) {
+    long count = 1;
+    for (long extent : shape) {
+      count *= extent;
+    }
+    Random random = new Random(seed);
+    float[] values = new float[(int) count];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return values;
+  }
+}

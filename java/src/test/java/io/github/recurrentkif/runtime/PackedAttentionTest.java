@@ -1,0 +1,337 @@
+package io.github.recurrentkif.runtime;
+
+import static io.github.recurrentkif.runtime.OperatorRun.normal;
+import static io.github.recurrentkif.runtime.OperatorsTest.assertClose;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
+
+/** Attention over packed sequences and its gradient against the formula in double precision. */
+class PackedAttentionTest {
+
+  private static final int PLACE = 5;
+  private static final float PROBABILITY = 0.25f;
+
+  /**
+   * One problem.
+   *
+   * @param distances of the bias; 0 for none
+   */
+  record Problem(
+      int heads,
+      int groups,
+      int width,
+      long[] queries,
+      long[] keys,
+      boolean causal,
+      int distances,
+      boolean dropout,
+      boolean plain) {
+
+    int queryRows() {
+      return (int) Arrays.stream(queries).sum();
+    }
+
+    int keyRows() {
+      return (int) Arrays.stream(keys).sum();
+    }
+
+    @Override
+    public String toString() {
+      return "H%d G%d W%d %s %s%s%s%s%s"
+          .formatted(
+              heads,
+              groups,
+              width,
+              Arrays.toString(queries),
+              Arrays.toString(keys),
+              causal ? " causal" : "",
+              distances > 0 ? " bias " + distances : "",
+              dropout ? " dropout" : "",
+              plain ? " plain" : "");
+    }
+  }
+
+  @SuppressWarnings("UnusedVariable") // JUnit reads it
+  private static final List<Problem> PROBLEMS =
+      List.of(
+          problem(1, 1, 1, of(1), false, 0, false, false),
+          problem(2, 2, 8, of(3, 0, 17), false, 0, false, false),
+          problem(2, 2, 64, of(60, 1, 33), false, 257, false, false),
+          problem(4, 2, 16, of(5, 50), true, 0, false, false),
+          problem(6, 2, 13, of(7, 20, 0, 1), true, 9, true, false),
+          problem(2, 1, 32, of(49), true, 0, true, true),
+          problem(2, 2, 20, of(4, 9), false, 5, true, true),
+          problem(1, 1, 8, of(), false, 0, false, false),
+          problem(1, 1, 8, of(0, 0), false, 0, false, false),
+          // many keys: few queries at a time
+          problem(1, 1, 4, of(1500), true, 0, false, false),
+          // cross-attention, one sequence without keys and one without queries
+          new Problem(2, 2, 24, of(3, 2, 0, 5), of(40, 0, 3, 11), false, 0, true, false),
+          // the last queries of a longer sequence, as with a cache
+          new Problem(2, 1, 16, of(1, 3), of(19, 3), true, 7, false, false));
+
+  private static long[] of(long... lengths) {
+    return lengths;
+  }
+
+  private static Problem problem(
+      int heads,
+      int groups,
+      int width,
+      long[] lengths,
+      boolean causal,
+      int distances,
+      boolean dropout,
+      boolean plain) {
+    return new Problem(heads, groups, width, lengths, lengths, causal, distances, dropout, plain);
+  }
+
+  @SuppressWarnings("NullAway.Init") // set before any test
+  private static OnnxRuntime runtime;
+
+  @BeforeAll
+  static void load() {
+    runtime = TestRuntime.load();
+  }
+
+  @AfterAll
+  static void close() {
+    runtime.close();
+  }
+
+  private static long[] offsets(long[] lengths) {
+    long[] offsets = new long[lengths.length + 1];
+    for (int i = 0; i < lengths.length; i++) {
+      offsets[i + 1] = offsets[i] + lengths[i];
+    }
+    return offsets;
+  }
+
+  /** All tensors of a problem, and what must come of them. */
+  private static final class Example {
+    private final Problem problem;
+    private final float scale = 0.4f;
+    private final float[] q;
+    private final float[] k;
+    private final float[] v;
+    private final float[] go;
+    private final float[] bias;
+    private final long[] keys;
+    private final double[] o;
+    private final double[] lse;
+    private final double[] dq;
+    private final double[] dk;
+    private final double[] dv;
+
+    Example(Problem problem) {
+      this.problem = problem;
+      int qWidth = problem.heads() * problem.width();
+      int kWidth = problem.groups() * problem.width();
+      q = normal(1, problem.queryRows(), qWidth);
+      k = normal(2, problem.keyRows(), kWidth);
+      v = normal(3, problem.keyRows(), kWidth);
+      go = normal(4, problem.queryRows(), qWidth);
+      bias = normal(5, problem.heads(), problem.distances());
+      keys = new long[3 * problem.queries().length];
+      for (int s = 0; s < problem.queries().length; s++) {
+        keys[3 * s] = 0x9876_5432_10fe_dcbaL + s / 2;
+        keys[3 * s + 1] = s % 2;
+        keys[3 * s + 2] = problem.causal() ? 3 * s + 1 : 0;
+      }
+      o = new double[q.length];
+      lse = new double[problem.heads() * problem.queryRows()];
+      dq = new double[q.length];
+      dk = new double[k.length];
+      dv = new double[k.length];
+      long[] queryOffsets = offsets(problem.queries());
+      long[] keyOffsets = offsets(problem.keys());
+      for (int s = 0; s < problem.queries().length; s++) {
+        for (int h = 0; h < problem.heads(); h++) {
+          head(s, h, (int) queryOffsets[s], (int) keyOffsets[s]);
+        }
+      }
+    }
+
+    private void head(int s, int h, int firstQuery, int firstKey) {
+      int queries = (int) problem.queries()[s];
+      int keyCount = (int) problem.keys()[s];
+      int ahead = problem.causal() ? keyCount - queries : 0;
+      int width = problem.width();
+      int group = h / (problem.heads() / problem.groups());
+      int first = (int) keys[3 * s + 2];
+      float[] mask =
+          problem.dropout()
+              ? DropoutMasks.of(
+                  new long[] {keys[3 * s], keys[3 * s + 1] * problem.heads() + h},
+                  first + queries,
+                  first + keyCount,
+                  PLACE,
+                  PROBABILITY)
+              : new float[0];
+      for (int i = 0; i < queries; i++) {
+        int qAt = ((firstQuery + i) * problem.heads() + h) * width;
+        double[] p = new double[keyCount];
+        double[] dp = new double[keyCount];
+        double[] m = new double[keyCount];
+        double sum = 0;
+        for (int j = 0; j < keyCount; j++) {
+          int kAt = ((firstKey + j) * problem.groups() + group) * width;
+          double score = 0;
+          for (int w = 0; w < width; w++) {
+            score += (double) q[qAt + w] * k[kAt + w];
+            dp[j] += (double) go[qAt + w] * v[kAt + w];
+          }
+          score *= scale;
+          int r = problem.distances();
+          if (r > 0) {
+            score += bias[h * r + Math.clamp(j - i - ahead + (r - 1) / 2, 0, r - 1)];
+          }
+          p[j] = problem.causal() && j > i + ahead ? 0 : Math.exp(score);
+          m[j] = problem.dropout() ? mask[(first + i) * (first + keyCount) + first + j] : 1;
+          sum += p[j];
+        }
+        lse[h * problem.queryRows() + firstQuery + i] = Math.log(sum);
+        double delta = 0;
+        for (int j = 0; j < keyCount; j++) {
+          p[j] /= sum;
+          delta += p[j] * m[j] * dp[j];
+        }
+        for (int j = 0; j < keyCount; j++) {
+          int kAt = ((firstKey + j) * problem.groups() + group) * width;
+          double ds = scale * p[j] * (m[j] * dp[j] - delta);
+          for (int w = 0; w < width; w++) {
+            o[qAt + w] += m[j] * p[j] * v[kAt + w];
+            dq[qAt + w] += ds * k[kAt + w];
+            dk[kAt + w] += ds * q[qAt + w];
+            dv[kAt + w] += m[j] * p[j] * go[qAt + w];
+          }
+        }
+      }
+    }
+
+    private OperatorRun options(OperatorRun run) {
+      run.attribute("heads", problem.heads())
+          .attribute("key_heads", problem.groups())
+          .attribute("width", problem.width())
+          .attribute("causal", problem.causal() ? 1 : 0)
+          .attribute("scale", scale)
+          .attribute("plain", problem.plain() ? 1 : 0);
+      long sequences = problem.queries().length;
+      run.input(offsets(problem.queries()), sequences + 1)
+          .input(offsets(problem.keys()), sequences + 1);
+      if (problem.distances() > 0) {
+        run.input(bias, problem.heads(), problem.distances());
+      } else if (problem.dropout()) {
+        run.absent();
+      }
+      if (problem.dropout()) {
+        run.attribute("place", PLACE).attribute("probability", PROBABILITY);
+        run.input(keys, sequences, 3);
+      }
+      return run;
+    }
+
+    private OperatorRun tensors(OperatorRun run) {
+      long qWidth = (long) problem.heads() * problem.width();
+      long kWidth = (long) problem.groups() * problem.width();
+      return run.input(q, problem.queryRows(), qWidth)
+          .input(k, problem.keyRows(), kWidth)
+          .input(v, problem.keyRows(), kWidth);
+    }
+
+    OperatorRun forward() {
+      return options(tensors(new OperatorRun("PackedAttention")));
+    }
+
+    OperatorRun backward(List<float[]> results) {
+      long qWidth = (long) problem.heads() * problem.width();
+      OperatorRun run =
+          new OperatorRun("PackedAttentionGrad").input(go, problem.queryRows(), qWidth);
+      return options(
+          tensors(run)
+              .input(results.get(0), problem.queryRows(), qWidth)
+              .input(results.get(1), problem.heads(), problem.queryRows()));
+    }
+  }
+
+  @ParameterizedTest
+  @FieldSource("PROBLEMS")
+  void attentionAndItsGradient(Problem problem) {
+    Example example = new Example(problem);
+    for (String tier : OperatorRun.tiers()) {
+      List<float[]> results = example.forward().tier(tier).run(runtime, 2);
+      assertClose(example.o, results.get(0), 1e-5, tier + " o");
+      for (int i = 0; i < example.lse.length; i++) {
+        double expected = example.lse[i];
+        double found = results.get(1)[i];
+        assertTrue(
+            found == expected || Math.abs(found - expected) < 1e-5 * (1 + Math.abs(expected)),
+            () -> tier + " lse: " + found + ", not " + expected);
+      }
+      List<float[]> gradients = example.backward(results).tier(tier).run(runtime, 3);
+      assertClose(example.dq, gradients.get(0), 2e-5, tier + " dq");
+      assertClose(example.dk, gradients.get(1), 2e-5, tier + " dk");
+      assertClose(example.dv, gradients.get(2), 2e-5, tier + " dv");
+    }
+  }
+
+  @Test
+  void resultsDoNotDependOnTheThreads() {
+    Example example = new Example(problem(6, 3, 32, of(70, 13, 200), true, 33, true, false));
+    List<float[]> one = example.forward().threads(1).run(runtime, 2);
+    List<float[]> three = example.forward().threads(3).run(runtime, 2);
+    assertArrayEquals(one.get(0), three.get(0));
+    assertArrayEquals(one.get(1), three.get(1));
+    List<float[]> alone = example.backward(one).threads(1).run(runtime, 3);
+    List<float[]> together = example.backward(one).threads(3).run(runtime, 3);
+    for (int i = 0; i < 3; i++) {
+      assertArrayEquals(alone.get(i), together.get(i));
+    }
+  }
+
+  @Test
+  void sequencesWithoutDropoutNeedNoKeysAndNoLse() {
+    Example example = new Example(problem(2, 2, 8, of(3, 5), false, 0, false, false));
+    assertClose(example.o, example.forward().run(runtime, 1).getFirst(), 1e-5, "o");
+  }
+
+  @Test
+  void whatDoesNotFitIsRefusedByName() {
+    String heads =
+        TestRuntime.refusal(
+            () ->
+                new OperatorRun("PackedAttention")
+                    .attribute("heads", 3)
+                    .attribute("key_heads", 2)
+                    .attribute("width", 8)
+                    .input(normal(1, 3, 24), 3, 24)
+                    .input(normal(2, 3, 16), 3, 16)
+                    .input(normal(3, 3, 16), 3, 16)
+                    .input(new long[] {0, 3}, 2)
+                    .input(new long[] {0, 3}, 2)
+                    .run(runtime, 2));
+    assertTrue(heads.contains("heads a multiple of key_heads, but are 3, 2 and 8"), heads);
+    String keys =
+        TestRuntime.refusal(
+            () ->
+                new OperatorRun("PackedAttention")
+                    .attribute("heads", 2)
+                    .attribute("width", 4)
+                    .input(normal(1, 5, 8), 5, 8)
+                    .input(normal(2, 5, 8), 5, 8)
+                    .input(normal(3, 4, 8), 4, 8)
+                    .input(new long[] {0, 5}, 2)
+                    .input(new long[] {0, 5}, 2)
+                    .run(runtime, 2));
+    assertTrue(
+        keys.contains("PackedAttention 'PackedAttention to out0': input 'v' must be [5, 8]"), keys);
+  }
+}

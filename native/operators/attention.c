@@ -1,0 +1,427 @@
+/*
+ * Attention over sequences of any lengths, one behind the other. For the queries i and keys j of a
+ * sequence, and each head h with the keys and values of its group g = h / (H / G):
+ *
+ *   s[i, j] = scale * q_i . k_j + bias[h, clamp(j - i + (R - 1) / 2, 0, R - 1)]
+ *   p[i, j] = exp(s[i, j]) / sum_j exp(s[i, j])      over all keys; causal: over those j <= i
+ *   o_i     = sum_j m[i, j] p[i, j] v_j              m the mask of the dropout, or 1
+ *   lse_i   = log sum_j exp(s[i, j])
+ *
+ * and with the gradient go of o:
+ *
+ *   dv_j = sum_i m p go_i       dp = m * (go_i . v_j)
+ *   ds   = scale * p * (dp - go_i . o_i)
+ *   dq_i = sum_j ds k_j         dk_j = sum_i ds q_i
+ *
+ * Forward, o is divided by the sum in the end; the gradient takes p = exp(s - lse). With plain = 1
+ * both compute p first, as the softmax operator does: exp(s - max s), divided by their sum; and
+ * the gradient takes sum_j p*dp for go_i . o_i. i and j count from the sequence's beginning; causal
+ * queries are the last ones where there are more keys, as with a key-value cache. A query without
+ * keys gives zero.
+ *
+ * q, o [query rows, H * W], k, v [key rows, G * W], lse [H, query rows]. A few rows of s at a time
+ * are held, so that memory grows with the length, not with its square.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "mask.h"
+#include "tile.h"
+
+typedef struct {
+  kif_node node;
+  int64_t heads, groups, width;
+  float scale;
+  int causal, plain;
+  kif_dropout dropout;
+} attention;
+
+static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
+  attention *a = (attention *)node;
+  TRY(kif_need_int(node, info, "heads", &a->heads));
+  TRY(kif_need_int(node, info, "width", &a->width));
+  a->groups = kif_int(node, info, "key_heads", a->heads);
+  a->scale = kif_float(node, info, "scale", 1);
+  a->causal = kif_int(node, info, "causal", 0) != 0;
+  a->plain = kif_int(node, info, "plain", 0) != 0;
+  if (a->heads < 1 || a->groups < 1 || a->width < 1 || a->heads % a->groups != 0) {
+    return kif_refuse(node,
+                      "heads, key_heads and width must be positive, heads a multiple of key_heads, "
+                      "but are %lld, %lld and %lld",
+                      (long long)a->heads, (long long)a->groups, (long long)a->width);
+  }
+  return dropout_of(node, info, &a->dropout);
+}
+
+enum {
+  BLOCK_ROWS = 48,         /* queries at a time, a multiple of the rows of a tile */
+  BLOCK_SCORES = 48 * 1024 /* and their scores */
+};
+
+/* One call, forward or backward. */
+typedef struct {
+  const attention *a;
+  int64_t query_rows, key_rows, sequences;
+  const int64_t *query_offsets, *key_offsets, *keys;
+  const float *q, *k, *v, *bias;
+  int64_t distances;
+  float *o, *lse;                        /* forward */
+  const float *go, *saved_o, *saved_lse; /* backward */
+  float *dq, *dk, *dv;
+  int out_of_memory;
+} operands;
+
+/* Inputs [first...]: q, k, v; [offsets...]: query_offsets, key_offsets, bias, keys. */
+static OrtStatus *read(const kif_node *node, const kif_call *call, int first, int offsets,
+                       operands *r) {
+  const attention *a = (const attention *)node;
+  r->a = a;
+  TRY(kif_expect_matrix(call, first, -1, a->heads * a->width));
+  TRY(kif_expect_matrix(call, first + 1, -1, a->groups * a->width));
+  r->query_rows = call->inputs[first].shape[0];
+  r->key_rows = call->inputs[first + 1].shape[0];
+  TRY(kif_expect_matrix(call, first + 2, r->key_rows, a->groups * a->width));
+  r->q = kif_floats(call, first);
+  r->k = kif_floats(call, first + 1);
+  r->v = kif_floats(call, first + 2);
+  int64_t key_sequences;
+  TRY(kif_expect_offsets(call, offsets, r->query_rows, &r->sequences));
+  TRY(kif_expect_offsets(call, offsets + 1, r->key_rows, &key_sequences));
+  if (r->sequences != key_sequences) {
+    return kif_refuse(node, "inputs 'query_offsets' and 'key_offsets' must have one length, but have %lld and %lld",
+                      (long long)(r->sequences + 1), (long long)(key_sequences + 1));
+  }
+  r->query_offsets = kif_ints(call, offsets);
+  r->key_offsets = kif_ints(call, offsets + 1);
+  if (call->inputs[offsets + 2].present) {
+    TRY(kif_expect_matrix(call, offsets + 2, a->heads, -1));
+    r->bias = kif_floats(call, offsets + 2);
+    r->distances = call->inputs[offsets + 2].shape[1];
+    if (r->distances < 1) {
+      return kif_refuse(node, "input 'bias' must have a distance, but is [%lld, 0]",
+                        (long long)a->heads);
+    }
+  }
+  if (call->inputs[offsets + 3].present && a->dropout.drop_below > 0) {
+    TRY(kif_expect_matrix(call, offsets + 3, r->sequences, 3));
+    r->keys = kif_ints(call, offsets + 3);
+  }
+  return NULL;
+}
+
+/* What one head of one sequence is about. */
+typedef struct {
+  int64_t head, queries, keys, stride; /* stride: of a row of scores */
+  int64_t ahead;                       /* of key positions to query positions */
+  kif_key key;
+} part;
+
+/* How many keys query i sees. */
+INLINE int64_t visible(const operands *r, const part *p, int64_t i) {
+  return r->a->causal ? kif_max(0, kif_min(p->keys, i + p->ahead + 1)) : p->keys;
+}
+
+/* s[j] = scale * s[j] + bias for the visible keys, and minus infinity up to the end of the row. */
+static void scores(const operands *r, const part *p, int64_t i, int64_t keys, float *restrict s) {
+  const float scale = r->a->scale;
+  if (r->bias == NULL) {
+    for (int64_t j = 0; j < keys; j++) {
+      s[j] = scale * s[j];
+    }
+  } else {
+    const float *restrict bias = r->bias + p->head * r->distances;
+    const int64_t last = r->distances - 1, shift = last / 2 - i - p->ahead;
+    int64_t j = 0;
+    for (; j < keys && j + shift < 0; j++) {
+      s[j] = scale * s[j] + bias[0];
+    }
+    int64_t inside = kif_max(j, kif_min(keys, last - shift + 1));
+    for (; j < inside; j++) {
+      s[j] = scale * s[j] + bias[j + shift];
+    }
+    for (; j < keys; j++) {
+      s[j] = scale * s[j] + bias[last];
+    }
+  }
+  for (int64_t j = keys; j < p->stride; j++) {
+    s[j] = -INFINITY;
+  }
+}
+
+/*
+ * Makes exp(s - largest) of scores, which are probabilities times *sum, and returns the largest; all
+ * zero, with sum 1, where there are no keys.
+ */
+static float exponentials(float *s, int64_t stride, float *sum) {
+  vec most = splat(-INFINITY);
+  for (int64_t j = 0; j < stride; j += LANES) {
+    most = larger(load(s + j), most);
+  }
+  const float largest = largest_of(most);
+  if (largest == -INFINITY) { /* no keys */
+    memset(s, 0, sizeof(float) * (size_t)stride);
+    *sum = 1;
+    return -INFINITY;
+  }
+  vec total = splat(0);
+  for (int64_t j = 0; j < stride; j += LANES) {
+    vec e = exponential(load(s + j) - splat(largest));
+    total += e;
+    store(s + j, e);
+  }
+  *sum = sum_of(total);
+  return largest;
+}
+
+static void divide(float *v, int64_t count, float divisor) {
+  for (int64_t j = 0; j < count; j++) {
+    v[j] /= divisor;
+  }
+}
+
+static part part_of(const operands *r, int64_t sequence) {
+  part p = {.queries = r->query_offsets[sequence + 1] - r->query_offsets[sequence],
+            .keys = r->key_offsets[sequence + 1] - r->key_offsets[sequence]};
+  p.stride = kif_parts(p.keys, PANEL) * PANEL;
+  p.ahead = r->a->causal ? p.keys - p.queries : 0;
+  if (r->keys != NULL) {
+    p.key = key_of(r->keys, sequence);
+  }
+  return p;
+}
+
+/* Queries whose scores are held at a time. */
+static int64_t block_rows(const part *p) {
+  int64_t rows = p->stride == 0 ? BLOCK_ROWS : BLOCK_SCORES / p->stride / TILE_ROWS * TILE_ROWS;
+  return kif_max(TILE_ROWS, kif_min(BLOCK_ROWS, rows));
+}
+
+static void mask_scores(const operands *r, const part *p, int64_t i, int64_t keys, float *mask) {
+  mask_row(&r->a->dropout, p->key.key, p->key.plane * r->a->heads + p->head, p->key.first + i,
+           p->key.first, keys, mask);
+}
+
+static void forward(void *data, size_t number) {
+  operands *r = data;
+  const attention *a = r->a;
+  const int64_t width = a->width, sequence = (int64_t)number / a->groups,
+                group = (int64_t)number % a->groups, sharing = a->heads / a->groups,
+                q_row = a->heads * width, k_row = a->groups * width;
+  part p = part_of(r, sequence);
+  const int64_t first = r->query_offsets[sequence], most = block_rows(&p);
+  const int64_t key_size = panels_size(width, p.keys), value_size = panels_size(p.keys, width);
+  float *scratch = malloc(sizeof(float) *
+                          (size_t)(key_size + value_size + (most + 1) * p.stride + 1));
+  if (scratch == NULL) {
+    r->out_of_memory = 1;
+    return;
+  }
+  float *packed_keys = scratch, *packed_values = packed_keys + key_size,
+        *s = packed_values + value_size, *mask = s + most * p.stride;
+  const int64_t key_corner = r->key_offsets[sequence] * k_row + group * width;
+  pack_columns(r->k + key_corner, k_row, width, p.keys, packed_keys);
+  pack_rows(r->v + key_corner, k_row, p.keys, width, packed_values);
+  const panels keys = {packed_keys, width}, values = {packed_values, p.keys};
+  float sums[BLOCK_ROWS];
+  for (p.head = group * sharing; p.head < (group + 1) * sharing; p.head++) {
+    const int64_t corner = first * q_row + p.head * width;
+    for (int64_t begin = 0; begin < p.queries; begin += most) {
+      const int64_t rows = kif_min(most, p.queries - begin);
+      const int64_t seen = visible(r, &p, begin + rows - 1);
+      multiply(rows, seen, width, r->q + corner + begin * q_row, q_row, keys, s, p.stride, 0);
+      for (int64_t i = begin; i < begin + rows; i++) {
+        float *row = s + (i - begin) * p.stride;
+        const int64_t mine = visible(r, &p, i);
+        scores(r, &p, i, mine, row);
+        float *sum = sums + (i - begin);
+        const float largest = exponentials(row, p.stride, sum);
+        if (r->lse != NULL) {
+          r->lse[p.head * r->query_rows + first + i] = largest + logf(*sum);
+        }
+        if (a->plain) {
+          divide(row, p.stride, *sum);
+        }
+        if (r->keys != NULL) {
+          mask_scores(r, &p, i, mine, mask);
+          for (int64_t j = 0; j < mine; j++) {
+            row[j] *= mask[j];
+          }
+        }
+      }
+      float *o = r->o + corner + begin * q_row;
+      multiply(rows, width, seen, s, p.stride, values, o, q_row, 0);
+      for (int64_t i = 0; i < rows && !a->plain; i++) {
+        divide(o + i * q_row, width, sums[i]);
+      }
+    }
+  }
+  free(scratch);
+}
+
+/* Turns a row of scores and its dp into what dv is made of and into ds; mask may be NULL. */
+static void differentiate(const operands *r, const part *p, int64_t i, int64_t keys,
+                          int64_t first, float *restrict s, float *restrict dp,
+                          float *restrict mask) {
+  const attention *a = r->a;
+  scores(r, p, i, keys, s);
+  if (a->plain) {
+    float sum;
+    exponentials(s, p->stride, &sum);
+    divide(s, p->stride, sum);
+  } else {
+    const vec lse = splat(r->saved_lse[p->head * r->query_rows + first + i]);
+    for (int64_t j = 0; j < keys; j += LANES) {
+      store(s + j, exponential(load(s + j) - lse));
+    }
+  }
+  const int64_t corner = (first + i) * a->heads * a->width + p->head * a->width;
+  const float *go = r->go + corner, *o = r->saved_o + corner;
+  const float scale = a->scale;
+  if (r->keys != NULL) {
+    mask_scores(r, p, i, keys, mask);
+    for (int64_t j = 0; j < keys; j++) {
+      dp[j] *= mask[j];
+    }
+  }
+  /* go . o is the sum of all p*dp; the plain formula forms that sum itself, which of a single key
+   * leaves exactly nothing. */
+  float delta = 0;
+  if (a->plain) {
+    for (int64_t j = 0; j < keys; j++) {
+      delta += s[j] * dp[j];
+    }
+  } else {
+    delta = dot(go, o, a->width);
+  }
+  for (int64_t j = 0; j < keys; j++) {
+    dp[j] = scale * (s[j] * (dp[j] - delta));
+  }
+  if (r->keys != NULL) {
+    for (int64_t j = 0; j < keys; j++) {
+      s[j] *= mask[j];
+    }
+  }
+  for (int64_t j = keys; j < p->stride; j++) {
+    s[j] = 0;
+    dp[j] = 0;
+  }
+}
+
+static void backward(void *data, size_t number) {
+  operands *r = data;
+  const attention *a = r->a;
+  const int64_t width = a->width, sequence = (int64_t)number / a->groups,
+                group = (int64_t)number % a->groups, sharing = a->heads / a->groups,
+                q_row = a->heads * width, k_row = a->groups * width;
+  part p = part_of(r, sequence);
+  const int64_t first = r->query_offsets[sequence], most = block_rows(&p);
+  const int64_t key_corner = r->key_offsets[sequence] * k_row + group * width;
+  if (r->dk != NULL) {
+    for (int64_t j = 0; j < p.keys; j++) {
+      memset(r->dk + key_corner + j * k_row, 0, sizeof(float) * (size_t)width);
+      memset(r->dv + key_corner + j * k_row, 0, sizeof(float) * (size_t)width);
+    }
+  }
+  const int64_t column_size = panels_size(width, p.keys), row_size = panels_size(p.keys, width),
+                block_size = panels_size(most, width);
+  float *scratch =
+      malloc(sizeof(float) * (size_t)(2 * column_size + row_size + block_size +
+                                      (2 * most + 1) * p.stride + 1));
+  if (scratch == NULL) {
+    r->out_of_memory = 1;
+    return;
+  }
+  float *packed_keys = scratch, *packed_values = packed_keys + column_size,
+        *packed_key_rows = packed_values + column_size, *packed_block = packed_key_rows + row_size,
+        *s = packed_block + block_size, *dp = s + most * p.stride, *mask = dp + most * p.stride;
+  pack_columns(r->k + key_corner, k_row, width, p.keys, packed_keys);
+  pack_columns(r->v + key_corner, k_row, width, p.keys, packed_values);
+  pack_rows(r->k + key_corner, k_row, p.keys, width, packed_key_rows);
+  const panels keys = {packed_keys, width}, values = {packed_values, width},
+               key_rows = {packed_key_rows, p.keys};
+  for (p.head = group * sharing; p.head < (group + 1) * sharing; p.head++) {
+    const int64_t corner = first * q_row + p.head * width;
+    for (int64_t begin = 0; begin < p.queries; begin += most) {
+      const int64_t rows = kif_min(most, p.queries - begin), block = corner + begin * q_row;
+      const int64_t seen = visible(r, &p, begin + rows - 1);
+      const panels packed = {packed_block, rows};
+      multiply(rows, seen, width, r->q + block, q_row, keys, s, p.stride, 0);
+      multiply(rows, seen, width, r->go + block, q_row, values, dp, p.stride, 0);
+      for (int64_t i = begin; i < begin + rows; i++) {
+        const int64_t row = (i - begin) * p.stride;
+        differentiate(r, &p, i, visible(r, &p, i), first, s + row, dp + row, mask);
+      }
+      if (r->dq != NULL) {
+        multiply(rows, width, seen, dp, p.stride, key_rows, r->dq + block, q_row, 0);
+      }
+      if (r->dk != NULL) {
+        pack_rows(r->go + block, q_row, rows, width, packed_block);
+        multiply_transposed(seen, width, rows, s, p.stride, packed, r->dv + key_corner, k_row, 1);
+        pack_rows(r->q + block, q_row, rows, width, packed_block);
+        multiply_transposed(seen, width, rows, dp, p.stride, packed, r->dk + key_corner, k_row, 1);
+      }
+    }
+  }
+  free(scratch);
+}
+
+static OrtStatus *run(const kif_call *call, operands *r, void (*task)(void *, size_t)) {
+  TRY(kif_parallel(call, r->sequences * r->a->groups, task, r));
+  return r->out_of_memory ? kif_out_of_memory(call->node) : NULL;
+}
+
+static OrtStatus *compute(const kif_node *node, kif_call *call) {
+  operands r = {0};
+  TRY(read(node, call, 0, 3, &r));
+  TRY(kif_matrix_output(call, 0, r.query_rows, r.a->heads * r.a->width, &r.o));
+  TRY(kif_matrix_output(call, 1, r.a->heads, r.query_rows, &r.lse));
+  return r.o == NULL || r.query_rows == 0 ? NULL : run(call, &r, forward);
+}
+
+static OrtStatus *compute_grad(const kif_node *node, kif_call *call) {
+  enum { GO, Q, K, V, O, LSE, OFFSETS };
+  operands r = {0};
+  TRY(read(node, call, Q, OFFSETS, &r));
+  const int64_t heads = r.a->heads, width = r.a->width, groups = r.a->groups;
+  TRY(kif_expect_matrix(call, GO, r.query_rows, heads * width));
+  TRY(kif_expect_matrix(call, O, r.query_rows, heads * width));
+  TRY(kif_expect_matrix(call, LSE, heads, r.query_rows));
+  r.go = kif_floats(call, GO);
+  r.saved_o = kif_floats(call, O);
+  r.saved_lse = kif_floats(call, LSE);
+  TRY(kif_matrix_output(call, 0, r.query_rows, heads * width, &r.dq));
+  TRY(kif_matrix_output(call, 1, r.key_rows, groups * width, &r.dk));
+  TRY(kif_matrix_output(call, 2, r.key_rows, groups * width, &r.dv));
+  return run(call, &r, backward);
+}
+
+const kif_operator KIF_OF_TIER(packed_attention) = {
+    .name = "PackedAttention",
+    .inputs = {{"q", ORT_FLOAT, 0},
+               {"k", ORT_FLOAT, 0},
+               {"v", ORT_FLOAT, 0},
+               {"query_offsets", ORT_INT64, 0},
+               {"key_offsets", ORT_INT64, 0},
+               {"bias", ORT_FLOAT, 1},
+               {"keys", ORT_INT64, 1}},
+    .outputs = {{"o", ORT_FLOAT, 0}, {"lse", ORT_FLOAT, 1}},
+    .node_size = sizeof(attention),
+    .create = create,
+    .compute = compute};
+
+const kif_operator KIF_OF_TIER(packed_attention_grad) = {
+    .name = "PackedAttentionGrad",
+    .inputs = {{"go", ORT_FLOAT, 0},
+               {"q", ORT_FLOAT, 0},
+               {"k", ORT_FLOAT, 0},
+               {"v", ORT_FLOAT, 0},
+               {"o", ORT_FLOAT, 0},
+               {"lse", ORT_FLOAT, 0},
+               {"query_offsets", ORT_INT64, 0},
+               {"key_offsets", ORT_INT64, 0},
+               {"bias", ORT_FLOAT, 1},
+               {"keys", ORT_INT64, 1}},
+    .outputs = {{"dq", ORT_FLOAT, 0}, {"dk", ORT_FLOAT, 0}, {"dv", ORT_FLOAT, 0}},
+    .node_size = sizeof(attention),
+    .create = create,
+    .compute = compute_grad};
