@@ -46,7 +46,7 @@ QUANTILE = 0.8
 ADAMW = {"lr": 3e-4, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}
 STEP = 100
 KEYS = ("median_us", "least_us", "processor_us")
-BYTES = {"importance": 24, "merge": 36, "threshold": 24, "fusion": 84, "adamw-importance": 44}
+BYTES = {"importance": 24, "merge": 36, "threshold": 8, "fusion": 52, "adamw-importance": 44}
 
 
 class ImportanceRule(ctypes.Structure):
@@ -599,6 +599,10 @@ def main():
         return
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("--device cuda: this PyTorch sees no GPU")
+    # OpenMP reads it when PyTorch is loaded, and compiled code and its processes take it from there.
+    if os.environ.get("OMP_NUM_THREADS") != str(options.threads):
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)
+        os.execv(sys.executable, [sys.executable, *sys.argv])
     torch.set_num_threads(options.threads)
     torch.set_grad_enabled(False)
     machine = {

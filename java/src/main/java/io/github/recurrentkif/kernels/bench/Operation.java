@@ -24,12 +24,12 @@ public enum Operation {
   COPY("copy", 8, "reads 1 array, writes 1"),
   IMPORTANCE("importance", 24, "reads w, g, I, U, writes I, U"),
   MERGE("merge", 36, "reads w, base, snapshot, both I and both U, writes w, base"),
-  THRESHOLD("threshold", 24, "reads I and U in each of 3 passes"),
+  THRESHOLD("threshold", 8, "reads I and U"),
   ADAMW("adamw", 28, "reads w, g, m, v, writes w, m, v"),
   ADAMW_IMPORTANCE("adamw-importance", 44, "reads w, g, m, v, I, U, writes w, m, v, I, U"),
   NORM("norm", 4, "reads g"),
   /** Both thresholds and the merge. */
-  FUSION("fusion", 84, "two thresholds and a merge");
+  FUSION("fusion", 52, "two thresholds and a merge");
 
   private final String optionName;
   private final int bytesPerElement;
