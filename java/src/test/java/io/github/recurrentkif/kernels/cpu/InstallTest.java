@@ -18,7 +18,9 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What a C program gets from native/install.sh: header, library, pkg-config file, and the example. */
+/**
+ * What a C program gets from native/install.sh: header, library, pkg-config file, and the example.
+ */
 class InstallTest {
 
   @TempDir static Path prefix;
