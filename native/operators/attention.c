@@ -14,8 +14,10 @@
  *   dq_i = sum_j ds k_j         dk_j = sum_i ds q_i
  *
  * Forward, o is divided by the sum in the end; the gradient takes p = exp(s - lse). With plain = 1
- * both compute p first, as the softmax operator does: exp(s - max s), divided by their sum. i and j count from the sequence's beginning; causal queries are the last ones where
- * there are more keys, as with a key-value cache. A query without keys gives zero.
+ * both compute p first, as the softmax operator does: exp(s - max s), divided by their sum; and
+ * the gradient takes sum_j p*dp for go_i . o_i. i and j count from the sequence's beginning; causal
+ * queries are the last ones where there are more keys, as with a key-value cache. A query without
+ * keys gives zero.
  *
  * q, o [query rows, H * W], k, v [key rows, G * W], lse [H, query rows]. A few rows of s at a time
  * are held, so that memory grows with the length, not with its square.
@@ -274,16 +276,28 @@ static void differentiate(const operands *r, const part *p, int64_t i, int64_t k
   }
   const int64_t corner = (first + i) * a->heads * a->width + p->head * a->width;
   const float *go = r->go + corner, *o = r->saved_o + corner;
-  const float delta = dot(go, o, a->width);
   const float scale = a->scale;
-  if (r->keys == NULL) {
-    for (int64_t j = 0; j < keys; j++) {
-      dp[j] = scale * (s[j] * (dp[j] - delta));
-    }
-  } else {
+  if (r->keys != NULL) {
     mask_scores(r, p, i, keys, mask);
     for (int64_t j = 0; j < keys; j++) {
-      dp[j] = scale * (s[j] * (mask[j] * dp[j] - delta));
+      dp[j] *= mask[j];
+    }
+  }
+  /* go . o is the sum of all p*dp; the plain formula forms that sum itself, which of a single key
+   * leaves exactly nothing. */
+  float delta = 0;
+  if (a->plain) {
+    for (int64_t j = 0; j < keys; j++) {
+      delta += s[j] * dp[j];
+    }
+  } else {
+    delta = dot(go, o, a->width);
+  }
+  for (int64_t j = 0; j < keys; j++) {
+    dp[j] = scale * (s[j] * (dp[j] - delta));
+  }
+  if (r->keys != NULL) {
+    for (int64_t j = 0; j < keys; j++) {
       s[j] *= mask[j];
     }
   }

@@ -5,6 +5,7 @@ import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.runtime.OnnxRuntime;
 import io.github.recurrentkif.runtime.OnnxRuntimeException;
+import io.github.recurrentkif.runtime.OperatorLibrary;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -21,6 +22,7 @@ final class BackendExamination implements Examination {
     List<Finding> findings = new ArrayList<>();
     findings.add(runtime());
     findings.addAll(kernels());
+    findings.add(operators());
     findings.add(Finding.ok("cache", CacheFolder.ofThisUser().path().toString()));
     return findings;
   }
@@ -39,6 +41,21 @@ final class BackendExamination implements Examination {
           "ONNX Runtime",
           String.valueOf(e.getMessage()),
           "set KIF_ORT_LIBRARY to a library of version 1.20 or newer");
+    }
+  }
+
+  private static Finding operators() {
+    try {
+      OperatorLibrary.Search found = OperatorLibrary.search();
+      return Finding.ok(
+          "operators",
+          found
+              .library()
+              .map(library -> "training runs packed: " + found.explanation())
+              .orElse("training runs padded: " + found.explanation()));
+    } catch (InputException e) {
+      return Finding.failure(
+          "operators", String.valueOf(e.getMessage()), "unset " + OperatorLibrary.VARIABLE);
     }
   }
 

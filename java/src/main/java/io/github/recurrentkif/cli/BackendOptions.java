@@ -9,8 +9,10 @@ import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.runtime.OnnxRuntime;
 import io.github.recurrentkif.runtime.OnnxRuntimeException;
+import io.github.recurrentkif.runtime.OperatorLibrary;
 import io.github.recurrentkif.runtime.SessionOptions;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -29,6 +31,15 @@ final class BackendOptions {
       paramLabel = "FILE",
       description = "Another ONNX Runtime library than the one that comes with kif.")
   private @Nullable Path library;
+
+  @Option(
+      names = "--graph",
+      paramLabel = "HOW",
+      description =
+          "How batches are run in training: packed (all micro-batches of an update in one pass"
+              + " without padding, on our operators), padded (one pass each, stock operators) or"
+              + " auto (packed where there are our operators; default).")
+  private @Nullable String graph;
 
   @Option(
       names = "--lean",
@@ -54,7 +65,10 @@ final class BackendOptions {
   /** What was said on the command line. */
   BackendRequest asked() {
     return new BackendRequest(
-        Optional.ofNullable(device), Optional.ofNullable(library), Optional.ofNullable(lean));
+        Optional.ofNullable(device),
+        Optional.ofNullable(library),
+        Optional.ofNullable(graph),
+        Optional.ofNullable(lean));
   }
 
   /**
@@ -86,10 +100,29 @@ final class BackendOptions {
         SessionOptions.builder()
             .intraOpThreads(count)
             .memoryPattern(false)
+            .customOperatorLibraries(operators(asked.graph().orElse("auto")))
             .prepacking(!asked.lean().orElse(false))
             .build();
     return new Backend(
         runtime, options, CpuKernels.open(count).kernels(), CacheFolder.ofThisUser().path());
+  }
+
+  /**
+   * @throws InputException if packed graphs are asked for, and there is nothing to run them
+   */
+  private static List<Path> operators(String graph) {
+    return switch (graph) {
+      case "padded" -> List.of();
+      case "auto", "packed" -> {
+        OperatorLibrary.Search found = OperatorLibrary.search();
+        if (found.library().isEmpty() && graph.equals("packed")) {
+          throw new InputException("--graph packed: " + found.explanation());
+        }
+        yield found.library().map(OperatorLibrary::path).stream().toList();
+      }
+      default ->
+          throw new InputException("--graph must be auto, packed or padded, not '" + graph + "'");
+    };
   }
 
   private static OnnxRuntime runtime(Optional<Path> library) {

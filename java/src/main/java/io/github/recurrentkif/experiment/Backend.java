@@ -16,6 +16,11 @@ import java.nio.file.Path;
 public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kernels, Path cache)
     implements AutoCloseable {
 
+  /** How batches are run in training: {@code packed} or {@code padded}. */
+  public String graph() {
+    return options.customOperatorLibraries().isEmpty() ? "padded" : "packed";
+  }
+
   /** A model whose trainable weights are still zero; its artifacts are prepared if need be. */
   public TextModel open(ModelFolder model, Trainables trainables) {
     return open(model, trainables, true);

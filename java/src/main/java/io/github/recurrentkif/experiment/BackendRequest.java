@@ -8,14 +8,19 @@ import java.util.Optional;
  *
  * @param device where to compute: {@code cpu}
  * @param library another ONNX Runtime library
+ * @param graph how batches are run: {@code auto}, {@code packed} or {@code padded}
  * @param lean whether weights are computed with where they are mapped, instead of packed copies
  */
 public record BackendRequest(
-    Optional<String> device, Optional<Path> library, Optional<Boolean> lean) {
+    Optional<String> device,
+    Optional<Path> library,
+    Optional<String> graph,
+    Optional<Boolean> lean) {
 
   /** The request that says nothing. */
   public static BackendRequest nothing() {
-    return new BackendRequest(Optional.empty(), Optional.empty(), Optional.empty());
+    return new BackendRequest(
+        Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty());
   }
 
   /** This request, but for what a stronger one says. */
@@ -23,6 +28,7 @@ public record BackendRequest(
     return new BackendRequest(
         stronger.device.or(() -> device),
         stronger.library.or(() -> library),
+        stronger.graph.or(() -> graph),
         stronger.lean.or(() -> lean));
   }
 }

@@ -6,7 +6,7 @@ import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.data.BatchBuilder;
 import io.github.recurrentkif.data.EncodedSample;
 import io.github.recurrentkif.kernels.RandomKey;
-import io.github.recurrentkif.training.TextObjective;
+import io.github.recurrentkif.training.PaddedObjective;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
@@ -37,7 +37,7 @@ record HeldOut(double loss, long tokens, int right, int answers) {
    * text_loss} and {@code prompt_loss} per token, {@code accuracy} by kind.
    */
   static SequencedMap<String, Object> measure(
-      TextObjective objective, PretrainingSamples samples, RandomKey key, BatchBuilder builder) {
+      PaddedObjective objective, PretrainingSamples samples, RandomKey key, BatchBuilder builder) {
     SequencedMap<String, Object> measures = new LinkedHashMap<>();
     measures.put("text_loss", of(objective, samples.heldOutTexts(key.at(0)), builder).meanLoss());
     HeldOut all = new HeldOut(0, 0, 0, 0);
@@ -71,7 +71,7 @@ record HeldOut(double loss, long tokens, int right, int answers) {
   }
 
   private static HeldOut of(
-      TextObjective objective, List<EncodedSample> samples, BatchBuilder builder) {
+      PaddedObjective objective, List<EncodedSample> samples, BatchBuilder builder) {
     HeldOut sum = new HeldOut(0, 0, 0, 0);
     for (int from = 0; from < samples.size(); from += ROWS) {
       Batch batch = builder.build(samples.subList(from, Math.min(from + ROWS, samples.size())));

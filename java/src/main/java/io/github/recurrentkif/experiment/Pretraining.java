@@ -15,7 +15,7 @@ import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.LearningRateSchedule;
 import io.github.recurrentkif.training.OptimizerSettings;
 import io.github.recurrentkif.training.Outcome;
-import io.github.recurrentkif.training.TextObjective;
+import io.github.recurrentkif.training.PaddedObjective;
 import io.github.recurrentkif.training.Update;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -156,16 +156,16 @@ public final class Pretraining implements AutoCloseable {
         TrainingArtifacts.prepare(config, new Trainables.EveryWeight(), false, backend.cache());
     try (ParameterVector weights =
             new ParameterVector(trained.layout(), backend.kernels().device());
-        TextObjective objective = objective(trained, weights);
-        TextObjective measure = objective(measured, weights);
+        PaddedObjective objective = objective(trained, weights);
+        PaddedObjective measure = objective(measured, weights);
         Learner<Batch> learner =
             new Learner<>(weights, backend.kernels(), objective, optimizer())) {
       new Session(learner, measure, listener, stop).run();
     }
   }
 
-  private TextObjective objective(TrainingArtifacts artifacts, ParameterVector weights) {
-    return new TextObjective(
+  private PaddedObjective objective(TrainingArtifacts artifacts, ParameterVector weights) {
+    return new PaddedObjective(
         config,
         backend.runtime().session(artifacts.training().file(), backend.options()),
         artifacts.dropoutPlaces(),
@@ -189,7 +189,7 @@ public final class Pretraining implements AutoCloseable {
   private final class Session {
 
     private final Learner<Batch> learner;
-    private final TextObjective measure;
+    private final PaddedObjective measure;
     private final RunListener listener;
     private final BooleanSupplier stop;
     private final RandomKey key = RandomKey.ofSeed(settings.get(PretrainingSettings.SEED));
@@ -198,7 +198,10 @@ public final class Pretraining implements AutoCloseable {
     private final long updates = settings.get(PretrainingSettings.UPDATES);
 
     Session(
-        Learner<Batch> learner, TextObjective measure, RunListener listener, BooleanSupplier stop) {
+        Learner<Batch> learner,
+        PaddedObjective measure,
+        RunListener listener,
+        BooleanSupplier stop) {
       this.learner = learner;
       this.measure = measure;
       this.listener = listener;

@@ -27,6 +27,9 @@ import tools.jackson.databind.JsonNode;
  */
 record Provenance(SequencedMap<String, String> inputs, SequencedMap<String, String> environment) {
 
+  /** Which graph a run trains with. The other one rounds differently: a run keeps to its own. */
+  private static final String GRAPH = "graph";
+
   /** Of weight files; the header with all names and shapes, and the first weights. */
   private static final long HASHED_BYTES = 64L << 20;
 
@@ -57,6 +60,7 @@ record Provenance(SequencedMap<String, String> inputs, SequencedMap<String, Stri
             + " cores");
     environment.put("onnx_runtime", backend.runtime().version());
     environment.put("kernels", backend.kernels().description());
+    environment.put(GRAPH, backend.graph());
     return new Provenance(inputs, environment);
   }
 
@@ -107,5 +111,17 @@ record Provenance(SequencedMap<String, String> inputs, SequencedMap<String, Stri
                     + " has its hash); put the old file back, or begin a new run");
           }
         });
+    String now = environment.getOrDefault(GRAPH, "");
+    String then = folder.provenance().path("environment").path(GRAPH).asString(now);
+    if (!then.equals(now)) {
+      throw new InputException(
+          "%s: the run was begun with --graph %s, this would be %s and end in other bits; add --graph %s%s"
+              .formatted(
+                  folder.resolve("provenance.json"),
+                  then,
+                  now,
+                  then,
+                  then.equals("packed") ? ", which needs a build with a C compiler" : ""));
+    }
   }
 }

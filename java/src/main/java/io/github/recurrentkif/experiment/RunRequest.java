@@ -25,6 +25,7 @@ import tools.jackson.databind.json.JsonMapper;
  * backend:
  *   device: cpu
  *   onnx-runtime: FILE
+ *   graph: auto
  *   lean: false
  * settings:
  *   epochs: 10
@@ -50,7 +51,8 @@ public record RunRequest(
   /** What a run folder's own {@code configuration.json} says beside: nothing to ask for. */
   private static final List<String> OF_RUN_FOLDER = List.of("version", "chosen");
 
-  private static final List<String> BACKEND_KEYS = List.of("device", "onnx-runtime", "lean");
+  private static final List<String> BACKEND_KEYS =
+      List.of("device", "onnx-runtime", "graph", "lean");
   private static final String DEFAULT_METHOD = "recurrent-kif";
 
   /** What YAML takes for text as it stands. */
@@ -95,6 +97,7 @@ public record RunRequest(
         new BackendRequest(
             text(file, backend.get("device")),
             path(file, backend.get("onnx-runtime")),
+            text(file, backend.get("graph")),
             flag(file, backend.get("lean"))),
         settings(file, mapping(file, root.get("settings"))));
   }
@@ -299,6 +302,13 @@ public record RunRequest(
         backend.library().map(Path::toString),
         "FILE",
         "another library than the one that comes with kif");
+    line(
+        yaml,
+        "  ",
+        "graph",
+        Optional.of(backend.graph().orElse("auto")),
+        "",
+        "packed (no padding, our operators), padded (stock operators) or auto");
     line(
         yaml,
         "  ",

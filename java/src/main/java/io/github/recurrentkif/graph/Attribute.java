@@ -26,6 +26,10 @@ public sealed interface Attribute {
     return new Real(name, value);
   }
 
+  static Attribute of(String name, String value) {
+    return new Text(name, value);
+  }
+
   static Attribute ints(String name, Long... values) {
     return new Ints(name, List.of(values));
   }

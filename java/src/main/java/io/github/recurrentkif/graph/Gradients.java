@@ -2,6 +2,7 @@ package io.github.recurrentkif.graph;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** The gradients that reverse mode has gathered so far. */
@@ -33,6 +34,17 @@ public final class Gradients {
   public void add(Value value, Value contribution) {
     if (needs(value)) {
       sums.merge(value, contribution, nodes::add);
+    }
+  }
+
+  /**
+   * Adds a contribution that can take the sum so far into itself.
+   *
+   * @param addedTo from the sum so far, null where there is none, to the new sum
+   */
+  public void addInto(Value value, Function<@Nullable Value, Value> addedTo) {
+    if (needs(value)) {
+      sums.put(value, addedTo.apply(sums.get(value)));
     }
   }
 

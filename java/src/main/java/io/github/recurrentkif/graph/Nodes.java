@@ -8,16 +8,23 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The ONNX operations that operators are written in: each method emits one node (or reuses a
- * constant). Only operations that the stock runtime has, standard opset {@value OnnxWriter#OPSET}
- * and {@code com.microsoft}.
+ * constant). All but {@link #own} are operations that the stock runtime has, standard opset {@value
+ * OnnxWriter#OPSET} and {@code com.microsoft}.
  */
 public final class Nodes {
 
   static final String STANDARD = "";
   static final String MICROSOFT = "com.microsoft";
+
+  /** Of the operators of our own, in the library that {@code native/} builds for the runtime. */
+  static final String OWN = "recurrentkif";
+
+  /** An optional input that is not there. */
+  private static final Value ABSENT = new Value("", false);
 
   private record ConstantKey(ElementType type, Shape shape, ByteBuffer data) {}
 
@@ -55,6 +62,35 @@ public final class Nodes {
 
   private Value standard(String type, List<Value> inputs, Attribute... attributes) {
     return emit(STANDARD, type, 1, inputs, attributes).getFirst();
+  }
+
+  /**
+   * An operation of our own library: graphs with one run only where it is loaded.
+   *
+   * @param inputs null for an optional one that is absent
+   */
+  public List<Value> own(
+      String type, int results, List<@Nullable Value> inputs, Attribute... attributes) {
+    List<Value> present = new ArrayList<>(inputs.size());
+    for (Value input : inputs) {
+      present.add(input == null ? ABSENT : input);
+    }
+    return emit(OWN, type, results, present, attributes);
+  }
+
+  /**
+   * {@code x / sqrt(mean(x*x) + epsilon) * scale} over the last axis, and the factors [rows, 1]
+   * before the scale.
+   */
+  public List<Value> rmsNorm(Value x, Value scale, float epsilon) {
+    return emit(
+        STANDARD,
+        "SimplifiedLayerNormalization",
+        2,
+        List.of(x, scale),
+        Attribute.of("axis", -1),
+        Attribute.of("epsilon", epsilon),
+        Attribute.of("stash_type", 1));
   }
 
   // Constants

@@ -37,13 +37,17 @@ public final class OnnxWriter {
         .forEach((parameter, shape) -> body.message(5, frozen(parameter, shape)));
     graph.inputs().forEach(port -> body.message(11, port(port)));
     graph.outputs().forEach(port -> body.message(12, port(port)));
-    return new Message()
-        .number(1, IR_VERSION)
-        .text(2, "recurrent-kif")
-        .message(7, body)
-        .message(8, opset(Nodes.STANDARD, OPSET))
-        .message(8, opset(Nodes.MICROSOFT, 1))
-        .bytes();
+    Message model =
+        new Message()
+            .number(1, IR_VERSION)
+            .text(2, "recurrent-kif")
+            .message(7, body)
+            .message(8, opset(Nodes.STANDARD, OPSET))
+            .message(8, opset(Nodes.MICROSOFT, 1));
+    if (graph.nodes().emitted().stream().anyMatch(node -> node.domain().equals(Nodes.OWN))) {
+      model.message(8, opset(Nodes.OWN, 1));
+    }
+    return model.bytes();
   }
 
   private static Message opset(String domain, int version) {

@@ -26,10 +26,13 @@ import tools.jackson.databind.json.JsonMapper;
 
 /**
  * The graphs of one model with one choice of trainable parameters, as files: {@code
- * training_model.onnx} (loss and gradients), {@code encoder.onnx} and {@code decoder_step.onnx}
- * (greedy decoding), and {@code artifacts.json}, which says what the graphs read and write. The
- * folder is named by a hash of everything that went in.
+ * training_model.onnx} and {@code packed_training_model.onnx} (loss and gradients), {@code
+ * encoder.onnx} and {@code decoder_step.onnx} (greedy decoding), and {@code artifacts.json}, which
+ * says what the graphs read and write. The folder is named by a hash of everything that went in.
  *
+ * @param training of one padded micro-batch, on the stock runtime
+ * @param packedTraining of a whole update without padding, on operators of our own; absent where
+ *     more than an adapter is trained
  * @param encoder absent where the model has none: then the decoder step takes prompts as well
  */
 public record TrainingArtifacts(
@@ -37,6 +40,7 @@ public record TrainingArtifacts(
     ParameterLayout layout,
     List<DropoutPlace> dropoutPlaces,
     GraphFile training,
+    @Nullable GraphFile packedTraining,
     @Nullable GraphFile encoder,
     GraphFile decoderStep) {
 
@@ -44,7 +48,7 @@ public record TrainingArtifacts(
   public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 2;
+  private static final int VERSION = 3;
 
   private static final String DESCRIPTION = "artifacts.json";
 
@@ -86,18 +90,7 @@ public record TrainingArtifacts(
       throws IOException {
     Files.createDirectories(folder.getParent());
     Path temporary = Files.createTempDirectory(folder.getParent(), "unfinished-");
-    List<ModelGraph> graphs =
-        switch (config) {
-          case T5Config t5 ->
-              List.of(
-                  new T5(t5, trainables, dropout).training(),
-                  new T5(t5, trainables, false).encoderStep(),
-                  new T5(t5, trainables, false).decoderStep());
-          case LlamaConfig llama ->
-              List.of(
-                  new Llama(llama, trainables, dropout).training(),
-                  new Llama(llama, trainables, false).decoderStep());
-        };
+    List<ModelGraph> graphs = graphs(config, trainables, dropout);
     for (ModelGraph graph : graphs) {
       Files.write(temporary.resolve(graph.name() + ".onnx"), onnx(graph));
     }
@@ -116,6 +109,32 @@ public record TrainingArtifacts(
       }
       // Another process was faster; what it wrote is the same.
     }
+  }
+
+  private static List<ModelGraph> graphs(
+      ModelConfig config, Trainables trainables, boolean dropout) {
+    List<ModelGraph> graphs = new ArrayList<>();
+    boolean packed = trainables instanceof Trainables.Adapter;
+    switch (config) {
+      case T5Config t5 -> {
+        T5Graphs of = new T5Graphs(t5, trainables);
+        graphs.add(of.training(dropout));
+        if (packed) {
+          graphs.add(of.packedTraining(dropout));
+        }
+        graphs.add(of.encoderStep());
+        graphs.add(of.decoderStep());
+      }
+      case LlamaConfig llama -> {
+        LlamaGraphs of = new LlamaGraphs(llama, trainables);
+        graphs.add(of.training(dropout));
+        if (packed) {
+          graphs.add(of.packedTraining(dropout));
+        }
+        graphs.add(of.decoderStep());
+      }
+    }
+    return graphs;
   }
 
   private static void deleteFolder(Path folder) throws IOException {
@@ -202,8 +221,13 @@ public record TrainingArtifacts(
         ParameterLayout.of(shapes(json.get("trainable"))),
         places,
         graphFile(json, folder, "training_model"),
-        json.get("frozen").has("encoder") ? graphFile(json, folder, "encoder") : null,
+        optionalGraphFile(json, folder, "packed_training_model"),
+        optionalGraphFile(json, folder, "encoder"),
         graphFile(json, folder, "decoder_step"));
+  }
+
+  private static @Nullable GraphFile optionalGraphFile(JsonNode json, Path folder, String name) {
+    return json.get("frozen").has(name) ? graphFile(json, folder, name) : null;
   }
 
   private static GraphFile graphFile(JsonNode json, Path folder, String name) {

@@ -45,7 +45,7 @@ public final class CausalDecoder implements Decoder {
     this.prompt = cache("prompt ");
     this.even = cache("even ");
     this.odd = cache("odd ");
-    TextObjective.bindWeights(binding, weights, step);
+    TrainingSession.bindWeights(binding, weights, step);
   }
 
   private KeyValueCache cache(String name) {
@@ -134,7 +134,8 @@ public final class CausalDecoder implements Decoder {
     binding.bindInput("input_ids", Tensor.int64(scratch.longs("input_ids", ids), rows, length));
     binding.bindInput(
         "attention_mask", Tensor.int64(scratch.longs("attention_mask", mask), rows, present));
-    TextObjective.bindAngles(binding, scratch, angles, positions, rows, length);
+    TrainingSession.bindAngles(
+        binding, scratch, angles, positions, rows, length, 1, 1, angles.pairs());
   }
 
   private long[] run(int rows) {

@@ -43,8 +43,8 @@ public final class GreedyDecoder implements Decoder {
     this.cross = cache("cross ");
     this.even = cache("even ");
     this.odd = cache("odd ");
-    TextObjective.bindWeights(encoderBinding, weights, encoder);
-    TextObjective.bindWeights(stepBinding, weights, step);
+    TrainingSession.bindWeights(encoderBinding, weights, encoder);
+    TrainingSession.bindWeights(stepBinding, weights, step);
   }
 
   private KeyValueCache cache(String name) {

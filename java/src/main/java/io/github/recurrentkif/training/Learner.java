@@ -5,7 +5,6 @@ import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.memory.ParameterVector;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,8 +32,7 @@ public final class Learner<B> implements Resumable, AutoCloseable {
   private final Kernels kernels;
   private final Objective<B> objective;
   private final OptimizerSettings settings;
-  private final ParameterVector gradient;
-  private final ParameterVector sum;
+  private final GradientSum gradient;
   private final ParameterVector firstMoment;
   private final ParameterVector secondMoment;
 
@@ -53,8 +51,7 @@ public final class Learner<B> implements Resumable, AutoCloseable {
     this.kernels = kernels;
     this.objective = objective;
     this.settings = settings;
-    this.gradient = new ParameterVector(weights.layout(), weights.device());
-    this.sum = new ParameterVector(weights.layout(), weights.device());
+    this.gradient = new GradientSum(weights, kernels);
     this.firstMoment = new ParameterVector(weights.layout(), weights.device());
     this.secondMoment = new ParameterVector(weights.layout(), weights.device());
   }
@@ -129,20 +126,8 @@ public final class Learner<B> implements Resumable, AutoCloseable {
   }
 
   private Gradient gradientOf(Update<B> update) {
-    List<B> batches = update.microBatches();
-    // One unscaled micro-batch is its own sum: nothing to add.
-    boolean direct = batches.size() == 1 && update.scale() == 1f;
-    if (!direct) {
-      kernels.zero(sum);
-    }
-    List<Double> losses = new ArrayList<>(batches.size());
-    for (B batch : batches) {
-      losses.add(objective.gradient(batch, update.randomness().at(losses.size()), gradient));
-      if (!direct) {
-        kernels.accumulate(sum, gradient, update.scale());
-      }
-    }
-    ParameterVector total = direct ? gradient : sum;
+    List<Double> losses = objective.gradient(update, gradient);
+    ParameterVector total = gradient.total();
     return new Gradient(total, (float) Math.sqrt(kernels.squaredNorm(total)), losses);
   }
 
@@ -196,7 +181,6 @@ public final class Learner<B> implements Resumable, AutoCloseable {
   @Override
   public void close() {
     gradient.close();
-    sum.close();
     firstMoment.close();
     secondMoment.close();
   }

@@ -2,11 +2,13 @@ package io.github.recurrentkif.training;
 
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterVector;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * A loss and its gradient, at the weights the objective was built over.
  *
- * @param <B> what one forward and backward pass reads: a micro-batch
+ * @param <B> what a mean is taken over: a micro-batch
  */
 public interface Objective<B> extends AutoCloseable {
 
@@ -17,6 +19,24 @@ public interface Objective<B> extends AutoCloseable {
    * @return the loss: for text, the mean cross-entropy over the labelled tokens of the batch
    */
   double gradient(B batch, RandomKey randomness, ParameterVector gradient);
+
+  /**
+   * The gradient of a whole update: the sum of its micro-batches' gradients, each times the
+   * update's scale. One pass for each micro-batch, unless an objective knows better.
+   *
+   * @param sum overwritten
+   * @return the losses of the micro-batches, not scaled
+   */
+  default List<Double> gradient(Update<B> update, GradientSum sum) {
+    List<B> batches = update.microBatches();
+    sum.begin(batches.size(), update.scale());
+    List<Double> losses = new ArrayList<>(batches.size());
+    for (B batch : batches) {
+      losses.add(gradient(batch, update.randomness().at(losses.size()), sum.part()));
+      sum.add(update.scale());
+    }
+    return losses;
+  }
 
   @Override
   void close();

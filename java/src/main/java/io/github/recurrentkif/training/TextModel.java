@@ -1,5 +1,6 @@
 package io.github.recurrentkif.training;
 
+import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.LlamaConfig;
@@ -27,7 +28,8 @@ public final class TextModel implements AutoCloseable {
   private final SessionOptions options;
   private final Kernels kernels;
   private final ParameterVector weights;
-  private @Nullable TextObjective objective;
+  private @Nullable PaddedObjective padded;
+  private @Nullable PackedObjective packed;
   private @Nullable Decoder decoder;
 
   /**
@@ -52,17 +54,33 @@ public final class TextModel implements AutoCloseable {
     return weights;
   }
 
-  public TextObjective objective() {
-    if (objective == null) {
-      objective =
-          new TextObjective(
+  /**
+   * What is trained with: over packed rows where an adapter is trained and the session options name
+   * a library with our operators, else over padded micro-batches.
+   */
+  public Objective<Batch> objective() {
+    TrainingArtifacts.GraphFile graph = artifacts.packedTraining();
+    if (graph == null || options.customOperatorLibraries().isEmpty()) {
+      return paddedObjective();
+    }
+    if (packed == null) {
+      packed = new PackedObjective(model.config(), open(graph), weights);
+    }
+    return packed;
+  }
+
+  /** Over padded micro-batches on the stock runtime; it gives logits as well. */
+  public PaddedObjective paddedObjective() {
+    if (padded == null) {
+      padded =
+          new PaddedObjective(
               model.config(),
               open(artifacts.training()),
               artifacts.dropoutPlaces(),
               weights,
               kernels);
     }
-    return objective;
+    return padded;
   }
 
   public Decoder decoder() {
@@ -94,8 +112,11 @@ public final class TextModel implements AutoCloseable {
 
   @Override
   public void close() {
-    if (objective != null) {
-      objective.close();
+    if (padded != null) {
+      padded.close();
+    }
+    if (packed != null) {
+      packed.close();
     }
     if (decoder != null) {
       decoder.close();

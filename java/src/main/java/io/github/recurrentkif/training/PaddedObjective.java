@@ -3,11 +3,9 @@ package io.github.recurrentkif.training;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import io.github.recurrentkif.data.Batch;
-import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.kernels.DropoutMask;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.RandomKey;
-import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.DropoutPlace;
 import io.github.recurrentkif.model.LlamaConfig;
@@ -22,29 +20,25 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.LongStream;
-import org.jspecify.annotations.Nullable;
 
 /**
- * The mean token cross-entropy of a model's answers and its gradient, by ONNX Runtime: weights are
- * read and gradients written where they lie in their vectors.
+ * The mean token cross-entropy of a model's answers and its gradient, by ONNX Runtime: one padded
+ * micro-batch a pass.
  */
-public final class TextObjective implements Objective<Batch> {
+public final class PaddedObjective implements Objective<Batch> {
 
   private final ModelConfig config;
   private final Kernels kernels;
-  private final ParameterVector weights;
   private final List<DropoutPlace> dropoutPlaces;
-  private final Session session;
-  private final Binding binding;
-  private final Scratch scratch = new Scratch();
+  private final TrainingSession session;
+  private final Scratch scratch;
   private final MemorySegment loss;
-  private @Nullable ParameterVector boundGradient;
 
   /**
    * @param weights what the training graph reads; the caller changes them between calls
    * @param session of a training graph, its frozen weights handed in
    */
-  public TextObjective(
+  public PaddedObjective(
       ModelConfig config,
       Session session,
       List<DropoutPlace> dropoutPlaces,
@@ -52,37 +46,17 @@ public final class TextObjective implements Objective<Batch> {
       Kernels kernels) {
     this.config = config;
     this.kernels = kernels;
-    this.weights = weights;
     this.dropoutPlaces = List.copyOf(dropoutPlaces);
-    this.session = session;
-    this.binding = session.binding();
+    this.session = new TrainingSession(session, weights);
+    this.scratch = this.session.scratch();
     this.loss = scratch.buffer("loss", JAVA_FLOAT.byteSize());
-    bindWeights(binding, weights, session);
-    binding.bindOutput("loss", Tensor.float32(loss));
-  }
-
-  static void bindWeights(Binding binding, ParameterVector weights, Session session) {
-    for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
-      if (session.inputs().containsKey(tensor.name())) {
-        binding.bindInput(
-            tensor.name(), Tensor.float32(weights.slice(tensor), tensor.shape().toArray()));
-      }
-    }
+    this.session.binding().bindOutput("loss", Tensor.float32(loss));
   }
 
   @Override
   public double gradient(Batch batch, RandomKey randomness, ParameterVector gradient) {
-    if (!gradient.layout().equals(weights.layout())) {
-      throw new IllegalArgumentException("the gradient has another layout than the weights");
-    }
-    if (gradient != boundGradient) {
-      for (ParameterLayout.Tensor tensor : gradient.layout().tensors()) {
-        binding.bindOutput(
-            Graph.gradientName(tensor.name()),
-            Tensor.float32(gradient.slice(tensor), tensor.shape().toArray()));
-      }
-      boundGradient = gradient;
-    }
+    session.bindGradient(gradient);
+    Binding binding = session.binding();
     bindBatch(binding, batch, false);
     bindDropout(binding, batch, randomness);
     binding.run();
@@ -100,8 +74,7 @@ public final class TextObjective implements Objective<Batch> {
     }
     long rows = batch.labels().length;
     MemorySegment logits = arena.allocate(rows * config.vocabularySize() * Float.BYTES, 64);
-    try (Binding once = session.binding()) {
-      bindWeights(once, weights, session);
+    try (Binding once = session.forwardOnly()) {
       bindBatch(once, batch, true);
       once.bindOutput("logits", Tensor.float32(logits, rows, config.vocabularySize()));
       once.run();
@@ -134,12 +107,11 @@ public final class TextObjective implements Objective<Batch> {
       labels[i] = counts ? batch.labels()[i] : 0;
       tokenWeights[i] = counts ? weight : 0;
     }
-    bindLongs(target, "input_ids", batch.inputIds(), rows, batch.sourceLength());
-    bindLongs(target, "attention_mask", batch.attentionMask(), rows, batch.sourceLength());
-    bindLongs(target, "decoder_input_ids", decoderIds, rows, batch.targetLength());
-    bindLongs(target, "labels", labels, count, 1);
-    target.bindInput(
-        "token_weights", Tensor.float32(scratch.floats("token_weights", tokenWeights), count, 1));
+    session.bindLongs(target, "input_ids", batch.inputIds(), rows, batch.sourceLength());
+    session.bindLongs(target, "attention_mask", batch.attentionMask(), rows, batch.sourceLength());
+    session.bindLongs(target, "decoder_input_ids", decoderIds, rows, batch.targetLength());
+    session.bindLongs(target, "labels", labels, count, 1);
+    session.bindFloats(target, "token_weights", tokenWeights, count, 1);
   }
 
   /**
@@ -169,37 +141,13 @@ public final class TextObjective implements Objective<Batch> {
       tokenWeights[i] /= Math.max(labelled, 1);
     }
     long[] positions = LongStream.range(0, length).toArray();
-    bindLongs(target, "input_ids", batch.inputIds(), batch.rows(), length);
-    bindLongs(target, "attention_mask", batch.attentionMask(), batch.rows(), length);
-    bindAngles(target, scratch, new RotaryAngles(llama), positions, 1, length);
-    bindLongs(target, "logit_rows", Arrays.copyOf(logitRows, count), count);
-    bindLongs(target, "labels", Arrays.copyOf(labels, count), count, 1);
-    target.bindInput(
-        "token_weights",
-        Tensor.float32(
-            scratch.floats("token_weights", Arrays.copyOf(tokenWeights, count)), count, 1));
-  }
-
-  /**
-   * @param positions [rows, length]
-   */
-  static void bindAngles(
-      Binding target,
-      Scratch scratch,
-      RotaryAngles angles,
-      long[] positions,
-      int rows,
-      int length) {
-    long bytes = (long) positions.length * angles.pairs() * Float.BYTES;
-    MemorySegment cosine = scratch.buffer("cosine", bytes);
-    MemorySegment sine = scratch.buffer("sine", bytes);
-    angles.write(positions, cosine, sine);
-    target.bindInput("cosine", Tensor.float32(cosine, rows, length, 1, 1, angles.pairs()));
-    target.bindInput("sine", Tensor.float32(sine, rows, length, 1, 1, angles.pairs()));
-  }
-
-  private void bindLongs(Binding target, String name, long[] values, long... shape) {
-    target.bindInput(name, Tensor.int64(scratch.longs(name, values), shape));
+    session.bindLongs(target, "input_ids", batch.inputIds(), batch.rows(), length);
+    session.bindLongs(target, "attention_mask", batch.attentionMask(), batch.rows(), length);
+    RotaryAngles angles = new RotaryAngles(llama);
+    TrainingSession.bindAngles(target, scratch, angles, positions, 1, length, 1, 1, angles.pairs());
+    session.bindLongs(target, "logit_rows", Arrays.copyOf(logitRows, count), count);
+    session.bindLongs(target, "labels", Arrays.copyOf(labels, count), count, 1);
+    session.bindFloats(target, "token_weights", Arrays.copyOf(tokenWeights, count), count, 1);
   }
 
   private void bindDropout(Binding target, Batch batch, RandomKey randomness) {
@@ -236,8 +184,6 @@ public final class TextObjective implements Objective<Batch> {
 
   @Override
   public void close() {
-    binding.close();
     session.close();
-    scratch.close();
   }
 }

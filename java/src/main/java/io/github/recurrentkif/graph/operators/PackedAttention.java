@@ -1,0 +1,121 @@
+package io.github.recurrentkif.graph.operators;
+
+import io.github.recurrentkif.graph.Attribute;
+import io.github.recurrentkif.graph.Gradients;
+import io.github.recurrentkif.graph.Nodes;
+import io.github.recurrentkif.graph.Operator;
+import io.github.recurrentkif.graph.Value;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Multi-head attention over sequences of any lengths, one behind the other, by an operator of our
+ * own that never holds the scores of all pairs: q [query rows, heads*width], k and v [key rows,
+ * keyHeads*width], result as q; the rows of sequence s are {@code offsets[s]} to {@code
+ * offsets[s+1]}.
+ *
+ * <p>The backward pass computes the probabilities again, from the scores. No gradient reaches the
+ * bias.
+ */
+public final class PackedAttention implements Operator {
+
+  /**
+   * @param keyHeads divides heads; consecutive heads share one
+   */
+  public record Form(int heads, int keyHeads, int width, boolean causal, float scale) {}
+
+  private final Value q;
+  private final Value k;
+  private final Value v;
+  private final Value queryOffsets;
+  private final Value keyOffsets;
+  private final @Nullable Value bias;
+  private final @Nullable KeyedDropout dropout;
+  private final Form form;
+  private @Nullable List<Value> results;
+
+  /**
+   * @param bias [heads, distances], the distance 0 in the middle; farther ones than it has count as
+   *     its ends
+   */
+  public PackedAttention(
+      Value q,
+      Value k,
+      Value v,
+      Value queryOffsets,
+      Value keyOffsets,
+      @Nullable Value bias,
+      @Nullable KeyedDropout dropout,
+      Form form) {
+    if (bias != null && bias.differentiable()) {
+      throw new IllegalArgumentException("no gradient would reach the trained bias " + bias);
+    }
+    this.q = q;
+    this.k = k;
+    this.v = v;
+    this.queryOffsets = queryOffsets;
+    this.keyOffsets = keyOffsets;
+    this.bias = bias;
+    this.dropout = dropout;
+    this.form = form;
+  }
+
+  @Override
+  public List<Value> inputs() {
+    return List.of(q, k, v);
+  }
+
+  @Override
+  public Value forward(Nodes nodes) {
+    results = nodes.own("PackedAttention", 2, withSequences(q, k, v), attributes());
+    return results.getFirst();
+  }
+
+  @Override
+  public void backward(Nodes nodes, Value dy, Gradients gradients) {
+    if (results == null) {
+      throw new IllegalStateException("backward before forward");
+    }
+    List<Value> d =
+        nodes.own(
+            "PackedAttentionGrad",
+            3,
+            withSequences(dy, q, k, v, results.get(0), results.get(1)),
+            attributes());
+    gradients.add(q, d.get(0));
+    gradients.add(k, d.get(1));
+    gradients.add(v, d.get(2));
+  }
+
+  private List<@Nullable Value> withSequences(Value... first) {
+    List<@Nullable Value> inputs = new ArrayList<>(Arrays.asList(first));
+    inputs.add(queryOffsets);
+    inputs.add(keyOffsets);
+    if (bias != null || dropout != null) {
+      inputs.add(bias);
+    }
+    if (dropout != null) {
+      inputs.add(dropout.keys());
+    }
+    return inputs;
+  }
+
+  private Attribute[] attributes() {
+    List<Attribute> attributes = new ArrayList<>();
+    attributes.add(Attribute.of("heads", form.heads()));
+    attributes.add(Attribute.of("key_heads", form.keyHeads()));
+    attributes.add(Attribute.of("width", form.width()));
+    attributes.add(Attribute.of("causal", form.causal() ? 1 : 0));
+    attributes.add(Attribute.of("scale", form.scale()));
+    // The softmax by the formula of Attention. Taking probabilities from a saved log-sum-exp leaves
+    // rounding noise in gradients that are all but zero, which Adam turns into steps.
+    attributes.add(Attribute.of("plain", 1));
+    if (dropout != null) {
+      attributes.add(dropout.placeAttribute());
+      attributes.add(dropout.probabilityAttribute());
+    }
+    return attributes.toArray(Attribute[]::new);
+  }
+}

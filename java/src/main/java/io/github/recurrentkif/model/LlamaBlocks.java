@@ -1,0 +1,128 @@
+package io.github.recurrentkif.model;
+
+import io.github.recurrentkif.graph.Graph;
+import io.github.recurrentkif.graph.Value;
+import io.github.recurrentkif.graph.operators.Activation;
+import io.github.recurrentkif.graph.operators.Product;
+import io.github.recurrentkif.graph.operators.Reshaping;
+import io.github.recurrentkif.graph.operators.Sum;
+import io.github.recurrentkif.memory.Shape;
+import io.github.recurrentkif.model.DropoutPlace.Side;
+
+/**
+ * The blocks of LLaMA (Touvron et al., 2023), Qwen2 and Qwen3 over the parameter names of Hugging
+ * Face.
+ */
+final class LlamaBlocks {
+
+  private final LlamaConfig config;
+  private final Graph graph;
+  private final Layers layers;
+
+  LlamaBlocks(LlamaConfig config, Trainables trainables, Graph graph, TokenRows rows) {
+    this.config = config;
+    this.graph = graph;
+    this.layers = new Layers(graph, trainables, rows);
+  }
+
+  /** How a layer attends: q [rows, heads*width], k and v [rows, keyHeads*width], result as q. */
+  @FunctionalInterface
+  interface Attending {
+    Value attend(int layer, Value q, Value k, Value v);
+  }
+
+  /** How heads [rows, heads*width] turn by the angles of their positions. */
+  @FunctionalInterface
+  interface Turning {
+    Value turn(Value x, int heads);
+  }
+
+  /** From token ids, one for each row, to rows that are ready for the head. */
+  Value forward(Value ids, Turning turning, Attending attending) {
+    Value x = layers.embedded(ids, embedding());
+    for (int layer = 0; layer < config.layers(); layer++) {
+      String block = "model.layers." + layer;
+      Value h = norm(x, block + ".input_layernorm.weight", config.modelWidth());
+      x = graph.apply(new Sum(x, attention(h, layer, block + ".self_attn", turning, attending)));
+      h = norm(x, block + ".post_attention_layernorm.weight", config.modelWidth());
+      x = graph.apply(new Sum(x, feedForward(h, block + ".mlp")));
+    }
+    return norm(x, "model.norm.weight", config.modelWidth());
+  }
+
+  private Value attention(Value h, int layer, String name, Turning turning, Attending attending) {
+    boolean biased = config.projections().queryKeyValue();
+    Value q = linear(h, name + ".q_proj", innerWidth(), config.modelWidth(), biased);
+    Value k = linear(h, name + ".k_proj", keyWidth(), config.modelWidth(), biased);
+    Value v = linear(h, name + ".v_proj", keyWidth(), config.modelWidth(), biased);
+    if (config.headNorms()) {
+      q = headNorm(q, name + ".q_norm.weight", innerWidth());
+      k = headNorm(k, name + ".k_norm.weight", keyWidth());
+    }
+    q = turning.turn(q, config.heads());
+    k = turning.turn(k, config.keyHeads());
+    return linear(
+        attending.attend(layer, q, k, v),
+        name + ".o_proj",
+        config.modelWidth(),
+        innerWidth(),
+        config.projections().output());
+  }
+
+  private Value headNorm(Value x, String name, long width) {
+    Value heads = graph.apply(new Reshaping(x, graph.nodes().vector(-1, config.headWidth())));
+    return graph.apply(
+        new Reshaping(norm(heads, name, config.headWidth()), graph.nodes().vector(-1, width)));
+  }
+
+  private Value feedForward(Value h, String name) {
+    boolean biased = config.projections().feedForward();
+    int wide = config.feedForwardWidth();
+    int width = config.modelWidth();
+    Value gate = linear(h, name + ".gate_proj", wide, width, biased);
+    Value up = linear(h, name + ".up_proj", wide, width, biased);
+    Value activated = graph.apply(new Activation(Activation.Function.SILU, gate));
+    return linear(
+        graph.apply(new Product(activated, up)), name + ".down_proj", width, wide, biased);
+  }
+
+  private Value linear(Value x, String module, long out, long in, boolean biased) {
+    return layers.linear(x, module, out, in, Side.SOURCE, biased);
+  }
+
+  private Value norm(Value x, String name, int width) {
+    return layers.norm(x, name, width, config.normEpsilon());
+  }
+
+  private Value embedding() {
+    return layers.parameter(
+        config.embeddingName(), Shape.of(config.vocabularySize(), config.modelWidth()));
+  }
+
+  TokenRows.Head head() {
+    Value weight =
+        config.tiedHead()
+            ? embedding()
+            : layers.parameter(
+                "lm_head.weight", Shape.of(config.vocabularySize(), config.modelWidth()));
+    return new TokenRows.Head(weight, config.vocabularySize(), 1);
+  }
+
+  /** What attention scores are multiplied by. */
+  float scale() {
+    return (float) (1 / Math.sqrt(config.headWidth()));
+  }
+
+  int innerWidth() {
+    return config.heads() * config.headWidth();
+  }
+
+  private int keyWidth() {
+    return config.keyHeads() * config.headWidth();
+  }
+
+  void requireTargetsMet() {
+    layers.requireTargetsMet(
+        config.modelType(), "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+  }
+}

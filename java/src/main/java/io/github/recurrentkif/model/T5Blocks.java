@@ -1,0 +1,189 @@
+package io.github.recurrentkif.model;
+
+import io.github.recurrentkif.graph.Graph;
+import io.github.recurrentkif.graph.Value;
+import io.github.recurrentkif.graph.operators.Activation;
+import io.github.recurrentkif.graph.operators.Product;
+import io.github.recurrentkif.graph.operators.Sum;
+import io.github.recurrentkif.memory.Shape;
+import io.github.recurrentkif.model.DropoutPlace.Side;
+
+/**
+ * The blocks of T5 (Raffel et al., 2020) over the parameter names of Hugging Face: encoder and
+ * decoder of pre-normalised blocks with relative position biases and unscaled attention scores.
+ */
+final class T5Blocks {
+
+  private final T5Config config;
+  private final Graph graph;
+  private final TokenRows rows;
+  private final Layers layers;
+
+  T5Blocks(T5Config config, Trainables trainables, Graph graph, TokenRows rows) {
+    this.config = config;
+    this.graph = graph;
+    this.rows = rows;
+    this.layers = new Layers(graph, trainables, rows);
+  }
+
+  // Forward pass over whole sequences
+
+  /** The rows of the source, encoded. */
+  Value encoder() {
+    TokenRows.Attending attending = attending(Side.SOURCE, Side.SOURCE, false);
+    Value bias = rows.positionBias(distanceBias("encoder", true), attending);
+    Value x = dropped(embedding(rows.ids(Side.SOURCE)), Side.SOURCE);
+    for (int layer = 0; layer < config.encoderLayers(); layer++) {
+      String block = "encoder.block." + layer + ".layer.";
+      Value h = norm(x, block + "0.layer_norm.weight");
+      String self = block + "0.SelfAttention";
+      Value q = queries(h, self, Side.SOURCE);
+      Value k = keys(h, self, Side.SOURCE);
+      Value v = values(h, self, Side.SOURCE);
+      Value o = rows.attention(q, k, v, bias, attending);
+      x = residual(x, attended(o, self, Side.SOURCE), Side.SOURCE);
+      x = feedForward(x, block + "1", Side.SOURCE);
+    }
+    return dropped(norm(x, "encoder.final_layer_norm.weight"), Side.SOURCE);
+  }
+
+  /** The rows of the target, ready for the head. */
+  Value decoder(Value encoded) {
+    TokenRows.Attending looking = attending(Side.TARGET, Side.TARGET, true);
+    TokenRows.Attending crossing = attending(Side.TARGET, Side.SOURCE, false);
+    Value bias = rows.positionBias(decoderBias(), looking);
+    Value x = dropped(embedding(rows.ids(Side.TARGET)), Side.TARGET);
+    for (int layer = 0; layer < config.decoderLayers(); layer++) {
+      String self = selfAttention(layer);
+      Value h = norm(x, decoderLayer(layer, 0) + ".layer_norm.weight");
+      Value q = queries(h, self, Side.TARGET);
+      Value k = keys(h, self, Side.TARGET);
+      Value v = values(h, self, Side.TARGET);
+      Value o = rows.attention(q, k, v, bias, looking);
+      x = residual(x, attended(o, self, Side.TARGET), Side.TARGET);
+
+      String cross = crossAttention(layer);
+      h = norm(x, decoderLayer(layer, 1) + ".layer_norm.weight");
+      q = queries(h, cross, Side.TARGET);
+      k = keys(encoded, cross, Side.SOURCE);
+      v = values(encoded, cross, Side.SOURCE);
+      o = rows.attention(q, k, v, null, crossing);
+      x = residual(x, attended(o, cross, Side.TARGET), Side.TARGET);
+      x = feedForward(x, decoderLayer(layer, 2), Side.TARGET);
+    }
+    return dropped(norm(x, "decoder.final_layer_norm.weight"), Side.TARGET);
+  }
+
+  private TokenRows.Attending attending(Side queries, Side keys, boolean causal) {
+    return new TokenRows.Attending(
+        queries,
+        keys,
+        config.heads(),
+        config.heads(),
+        config.headWidth(),
+        causal,
+        1,
+        config.dropout());
+  }
+
+  // Parts
+
+  static String decoderLayer(int layer, int part) {
+    return "decoder.block." + layer + ".layer." + part;
+  }
+
+  static String selfAttention(int decoderLayer) {
+    return decoderLayer(decoderLayer, 0) + ".SelfAttention";
+  }
+
+  static String crossAttention(int decoderLayer) {
+    return decoderLayer(decoderLayer, 1) + ".EncDecAttention";
+  }
+
+  Value embedding(Value ids) {
+    return layers.embedded(ids, sharedEmbedding());
+  }
+
+  private Value sharedEmbedding() {
+    return layers.parameter(
+        "shared.weight", Shape.of(config.vocabularySize(), config.modelWidth()));
+  }
+
+  TokenRows.Head head() {
+    Value weight =
+        config.tiedHead()
+            ? sharedEmbedding()
+            : layers.parameter(
+                "lm_head.weight", Shape.of(config.vocabularySize(), config.modelWidth()));
+    float scale = config.scaledHead() ? (float) Math.pow(config.modelWidth(), -0.5) : 1;
+    return new TokenRows.Head(weight, config.vocabularySize(), scale);
+  }
+
+  TokenRows.DistanceBias decoderBias() {
+    return distanceBias("decoder", false);
+  }
+
+  private TokenRows.DistanceBias distanceBias(String stack, boolean bidirectional) {
+    return new TokenRows.DistanceBias(
+        layers.parameter(
+            stack + ".block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+            Shape.of(config.buckets(), config.heads())),
+        config.buckets(),
+        RelativePositions.bucketsByDistance(
+            config.buckets(), config.maximumDistance(), bidirectional));
+  }
+
+  Value norm(Value x, String name) {
+    return layers.norm(x, name, config.modelWidth(), config.normEpsilon());
+  }
+
+  Value queries(Value h, String attention, Side side) {
+    return layers.linear(h, attention + ".q", config.innerWidth(), config.modelWidth(), side);
+  }
+
+  Value keys(Value h, String attention, Side side) {
+    return layers.linear(h, attention + ".k", config.innerWidth(), config.modelWidth(), side);
+  }
+
+  Value values(Value h, String attention, Side side) {
+    return layers.linear(h, attention + ".v", config.innerWidth(), config.modelWidth(), side);
+  }
+
+  Value attended(Value o, String attention, Side side) {
+    return layers.linear(o, attention + ".o", config.modelWidth(), config.innerWidth(), side);
+  }
+
+  Value residual(Value x, Value branch, Side side) {
+    return graph.apply(new Sum(x, dropped(branch, side)));
+  }
+
+  Value feedForward(Value x, String name, Side side) {
+    Value h = norm(x, name + ".layer_norm.weight");
+    String dense = name + ".DenseReluDense";
+    int wide = config.feedForwardWidth();
+    int width = config.modelWidth();
+    Value activated;
+    if (config.gated()) {
+      Value gate = activated(layers.linear(h, dense + ".wi_0", wide, width, side));
+      activated =
+          graph.apply(new Product(gate, layers.linear(h, dense + ".wi_1", wide, width, side)));
+    } else {
+      activated = activated(layers.linear(h, dense + ".wi", wide, width, side));
+    }
+    Value kept = rows.dropped(activated, side, wide, config.dropout());
+    return residual(x, layers.linear(kept, dense + ".wo", width, wide, side), side);
+  }
+
+  private Value activated(Value x) {
+    return graph.apply(new Activation(config.activation(), x));
+  }
+
+  private Value dropped(Value x, Side side) {
+    return rows.dropped(x, side, config.modelWidth(), config.dropout());
+  }
+
+  void requireTargetsMet() {
+    layers.requireTargetsMet(
+        "T5", "q, k, v, o" + (config.gated() ? ", wi_0, wi_1, wo" : ", wi, wo"));
+  }
+}

@@ -1,0 +1,205 @@
+package io.github.recurrentkif.training;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+
+import io.github.recurrentkif.data.Batch;
+import io.github.recurrentkif.data.PackedSequences;
+import io.github.recurrentkif.data.PackedSequences.Sequence;
+import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.model.LlamaConfig;
+import io.github.recurrentkif.model.ModelConfig;
+import io.github.recurrentkif.model.RotaryAngles;
+import io.github.recurrentkif.model.T5Config;
+import io.github.recurrentkif.runtime.Binding;
+import io.github.recurrentkif.runtime.Session;
+import io.github.recurrentkif.runtime.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * The mean token cross-entropy of a model's answers and its gradient, by ONNX Runtime on operators
+ * of our own: the real tokens of all micro-batches of an update in one pass.
+ *
+ * <p>A token weighs one over the labelled tokens of its micro-batch, times the update's scale: so
+ * the gradient of the weighted sum is what adding up micro-batches gives.
+ */
+public final class PackedObjective implements Objective<Batch> {
+
+  private final ModelConfig config;
+  private final TrainingSession session;
+
+  /**
+   * @param weights what the training graph reads; the caller changes them between calls
+   * @param session of a packed training graph, its frozen weights handed in
+   */
+  public PackedObjective(ModelConfig config, Session session, ParameterVector weights) {
+    this.config = config;
+    this.session = new TrainingSession(session, weights);
+  }
+
+  @Override
+  public double gradient(Batch batch, RandomKey randomness, ParameterVector gradient) {
+    Pass pass = new Pass(List.of(batch), List.of(randomness), 1);
+    pass.run(PackedSequences.of(List.of(batch)), gradient);
+    return pass.losses().getFirst();
+  }
+
+  @Override
+  public List<Double> gradient(Update<Batch> update, GradientSum sum) {
+    List<Batch> batches = update.microBatches();
+    List<RandomKey> keys = new ArrayList<>();
+    for (int i = 0; i < batches.size(); i++) {
+      keys.add(update.randomness().at(i));
+    }
+    Pass pass = new Pass(batches, keys, update.scale());
+    sum.begin(1, 1);
+    pass.run(PackedSequences.of(batches), sum.part());
+    sum.add(1);
+    return pass.losses();
+  }
+
+  /** A token to be learned. */
+  private record Labelled(long row, long label, int batch) {}
+
+  /** The micro-batches of one update. */
+  private final class Pass {
+
+    private final List<RandomKey> keys;
+    private final float scale;
+    private final int[] labelledTokens;
+    private final double[] losses;
+
+    Pass(List<Batch> batches, List<RandomKey> keys, float scale) {
+      this.keys = keys;
+      this.scale = scale;
+      this.labelledTokens = batches.stream().mapToInt(PackedObjective.this::learned).toArray();
+      this.losses = new double[batches.size()];
+    }
+
+    /** Of the micro-batches, as far as their sequences have been run. */
+    List<Double> losses() {
+      return Arrays.stream(losses).boxed().toList();
+    }
+
+    void run(PackedSequences packed, ParameterVector gradient) {
+      Binding binding = session.binding();
+      session.bindGradient(gradient);
+      int tokens = packed.sourceTokens();
+      int bounds = packed.sequences().size() + 1;
+      session.bindLongs(binding, "input_ids", packed.sourceIds(), tokens);
+      session.bindLongs(binding, "source_offsets", packed.sourceOffsets(), bounds);
+      if (session.hasInput("dropout_keys")) {
+        session.bindLongs(binding, "dropout_keys", dropoutKeys(packed), bounds - 1, 3);
+      }
+      List<Labelled> labelled =
+          switch (config) {
+            case T5Config t5 -> bindTargets(binding, packed, t5);
+            case LlamaConfig llama -> bindAnswers(binding, packed, llama);
+          };
+      int count = labelled.size();
+      session.bindLongs(
+          binding, "labels", labelled.stream().mapToLong(Labelled::label).toArray(), count, 1);
+      session.bindFloats(binding, "token_weights", tokenWeights(labelled), count, 1);
+      MemorySegment tokenLosses =
+          session.scratch().buffer("token_losses", (long) count * Float.BYTES);
+      binding.bindOutput("token_losses", Tensor.float32(tokenLosses, count, 1));
+      binding.run();
+      for (int i = 0; i < count; i++) {
+        int batch = labelled.get(i).batch();
+        if (batch >= 0) {
+          losses[batch] += tokenLosses.getAtIndex(JAVA_FLOAT, i) / (double) labelledTokens[batch];
+        }
+      }
+    }
+
+    private long[] dropoutKeys(PackedSequences packed) {
+      long[] values = new long[3 * packed.sequences().size()];
+      int at = 0;
+      for (Sequence sequence : packed.sequences()) {
+        values[at++] = keys.get(sequence.batch()).bits();
+        values[at++] = sequence.row();
+        values[at++] = sequence.first();
+      }
+      return values;
+    }
+
+    private float[] tokenWeights(List<Labelled> labelled) {
+      float[] tokenWeights = new float[labelled.size()];
+      for (int i = 0; i < tokenWeights.length; i++) {
+        int batch = labelled.get(i).batch();
+        tokenWeights[i] = batch < 0 ? 0 : scale / labelledTokens[batch];
+      }
+      return tokenWeights;
+    }
+  }
+
+  /** Tokens that the model learns from: a text's first has nothing before it. */
+  private int learned(Batch batch) {
+    return switch (config) {
+      case T5Config _ -> batch.labelledTokens();
+      case LlamaConfig _ -> {
+        int count = 0;
+        for (int i = 0; i < batch.labels().length; i++) {
+          count += i % batch.targetLength() != 0 && batch.labels()[i] != Batch.IGNORED ? 1 : 0;
+        }
+        yield count;
+      }
+    };
+  }
+
+  private List<Labelled> bindTargets(Binding binding, PackedSequences packed, T5Config t5) {
+    long[] labels = packed.labels();
+    long[] decoderIds = new long[labels.length];
+    List<Labelled> labelled = new ArrayList<>(labels.length);
+    int at = 0;
+    for (Sequence sequence : packed.sequences()) {
+      for (int position = 0; position < sequence.targetLength(); position++) {
+        long previous = position == 0 ? t5.decoderStartToken() : labels[at - 1];
+        decoderIds[at] = previous == Batch.IGNORED ? t5.padToken() : previous;
+        boolean counts = labels[at] != Batch.IGNORED;
+        labelled.add(new Labelled(at, counts ? labels[at] : 0, counts ? sequence.batch() : -1));
+        at++;
+      }
+    }
+    session.bindLongs(binding, "decoder_input_ids", decoderIds, decoderIds.length);
+    session.bindLongs(
+        binding, "target_offsets", packed.targetOffsets(), packed.sequences().size() + 1);
+    return labelled;
+  }
+
+  /** The token at a position is learned from the row of the position before. */
+  private List<Labelled> bindAnswers(Binding binding, PackedSequences packed, LlamaConfig llama) {
+    List<Labelled> labelled = new ArrayList<>();
+    long at = 0;
+    for (Sequence sequence : packed.sequences()) {
+      Batch batch = packed.batchOf(sequence);
+      int from = sequence.row() * batch.sourceLength() + sequence.first();
+      for (int i = 1; i < sequence.length(); i++) {
+        long label = batch.labels()[from + i];
+        if (label != Batch.IGNORED) {
+          labelled.add(new Labelled(at + i - 1, label, sequence.batch()));
+        }
+      }
+      at += sequence.length();
+    }
+    long[] rows = labelled.stream().mapToLong(Labelled::row).toArray();
+    session.bindLongs(binding, "logit_rows", rows, rows.length);
+    RotaryAngles angles = new RotaryAngles(llama);
+    TrainingSession.bindAngles(
+        binding,
+        session.scratch(),
+        angles,
+        packed.positions(),
+        packed.sourceTokens(),
+        angles.pairs());
+    return labelled;
+  }
+
+  @Override
+  public void close() {
+    session.close();
+  }
+}

@@ -1,0 +1,107 @@
+package io.github.recurrentkif.training;
+
+import io.github.recurrentkif.graph.Graph;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.model.RotaryAngles;
+import io.github.recurrentkif.runtime.Binding;
+import io.github.recurrentkif.runtime.Session;
+import io.github.recurrentkif.runtime.Tensor;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A session of a training graph with what is bound to it: the weights it reads and the gradient it
+ * writes where they lie in their vectors, and buffers for the batch.
+ */
+final class TrainingSession implements AutoCloseable {
+
+  private final Session session;
+  private final Binding binding;
+  private final ParameterVector weights;
+  private final Scratch scratch = new Scratch();
+  private @Nullable ParameterVector boundGradient;
+
+  /**
+   * @param session its frozen weights handed in; closed with this
+   */
+  TrainingSession(Session session, ParameterVector weights) {
+    this.session = session;
+    this.weights = weights;
+    this.binding = session.binding();
+    bindWeights(binding, weights, session);
+  }
+
+  static void bindWeights(Binding binding, ParameterVector weights, Session session) {
+    for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
+      if (session.inputs().containsKey(tensor.name())) {
+        binding.bindInput(
+            tensor.name(), Tensor.float32(weights.slice(tensor), tensor.shape().toArray()));
+      }
+    }
+  }
+
+  Binding binding() {
+    return binding;
+  }
+
+  Scratch scratch() {
+    return scratch;
+  }
+
+  /** Another binding of the same session over the same weights, without a gradient. */
+  Binding forwardOnly() {
+    Binding other = session.binding();
+    bindWeights(other, weights, session);
+    return other;
+  }
+
+  boolean hasInput(String name) {
+    return session.inputs().containsKey(name);
+  }
+
+  void bindGradient(ParameterVector gradient) {
+    if (!gradient.layout().equals(weights.layout())) {
+      throw new IllegalArgumentException("the gradient has another layout than the weights");
+    }
+    if (gradient == boundGradient) {
+      return;
+    }
+    for (ParameterLayout.Tensor tensor : gradient.layout().tensors()) {
+      binding.bindOutput(
+          Graph.gradientName(tensor.name()),
+          Tensor.float32(gradient.slice(tensor), tensor.shape().toArray()));
+    }
+    boundGradient = gradient;
+  }
+
+  void bindLongs(Binding target, String name, long[] values, long... shape) {
+    target.bindInput(name, Tensor.int64(scratch.longs(name, values), shape));
+  }
+
+  void bindFloats(Binding target, String name, float[] values, long... shape) {
+    target.bindInput(name, Tensor.float32(scratch.floats(name, values), shape));
+  }
+
+  /**
+   * Binds the inputs cosine and sine.
+   *
+   * @param shape of both; as many angles as positions has elements, times those of one position
+   */
+  static void bindAngles(
+      Binding target, Scratch scratch, RotaryAngles angles, long[] positions, long... shape) {
+    long bytes = (long) positions.length * angles.pairs() * Float.BYTES;
+    MemorySegment cosine = scratch.buffer("cosine", bytes);
+    MemorySegment sine = scratch.buffer("sine", bytes);
+    angles.write(positions, cosine, sine);
+    target.bindInput("cosine", Tensor.float32(cosine, shape));
+    target.bindInput("sine", Tensor.float32(sine, shape));
+  }
+
+  @Override
+  public void close() {
+    binding.close();
+    session.close();
+    scratch.close();
+  }
+}

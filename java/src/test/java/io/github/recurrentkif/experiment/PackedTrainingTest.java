@@ -1,0 +1,201 @@
+package io.github.recurrentkif.experiment;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.recurrentkif.data.Batch;
+import io.github.recurrentkif.experiment.verification.Measure;
+import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.kernels.cpu.CpuKernels;
+import io.github.recurrentkif.memory.CacheFolder;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.model.LoraConfig;
+import io.github.recurrentkif.model.LoraInitialization;
+import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.Trainables;
+import io.github.recurrentkif.runtime.OnnxRuntime;
+import io.github.recurrentkif.runtime.OperatorLibrary;
+import io.github.recurrentkif.runtime.SessionOptions;
+import io.github.recurrentkif.training.Learner;
+import io.github.recurrentkif.training.OptimizerSettings;
+import io.github.recurrentkif.training.Outcome;
+import io.github.recurrentkif.training.PackedObjective;
+import io.github.recurrentkif.training.TextModel;
+import io.github.recurrentkif.training.Update;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.SequencedSet;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Training over packed rows against training over padded micro-batches: the same numbers. */
+class PackedTrainingTest {
+
+  @TempDir private static Path builtIn;
+
+  @BeforeAll
+  static void requireOperators() {
+    BuiltInModel.extract(builtIn);
+    OperatorLibrary.Search found = OperatorLibrary.search();
+    assumeTrue(found.library().isPresent(), found.explanation());
+  }
+
+  /** Losses, norms and weights after each of some updates. */
+  private record Trace(List<Outcome> outcomes, List<float[]> weights) {}
+
+  @ParameterizedTest
+  @ValueSource(strings = {"t5", "qwen2", "qwen3"})
+  void dropoutAndPaddingChangeNothing(String name) throws Exception {
+    Trace padded = train(name, List.of(), 1);
+    Trace packed = train(name, operators(), 1);
+    for (int i = 0; i < padded.outcomes().size(); i++) {
+      Outcome expected = padded.outcomes().get(i);
+      Outcome found = packed.outcomes().get(i);
+      assertEquals(expected.losses().size(), found.losses().size());
+      for (int batch = 0; batch < expected.losses().size(); batch++) {
+        assertEquals(expected.losses().get(batch), found.losses().get(batch), 2e-5);
+      }
+      assertEquals(1, found.gradientNorm() / expected.gradientNorm(), 1e-4);
+    }
+    float[] expected = padded.weights().getLast();
+    float[] found = packed.weights().getLast();
+    double apart = 0;
+    double moved = 0;
+    float[] first = padded.weights().getFirst();
+    for (int i = 0; i < expected.length; i++) {
+      apart += Math.pow((double) expected[i] - found[i], 2);
+      moved += Math.pow((double) expected[i] - first[i], 2);
+    }
+    assertTrue(moved > 0, "the weights have moved");
+    assertTrue(Math.sqrt(apart / moved) < 1e-3, () -> "apart by a share of the way");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"t5", "qwen3"})
+  void anyNumberOfThreadsGivesTheSameBits(String name) throws Exception {
+    Trace one = train(name, operators(), 1);
+    Trace three = train(name, operators(), 3);
+    assertArrayEquals(one.weights().getLast(), three.weights().getLast());
+    assertEquals(one.outcomes(), three.outcomes());
+  }
+
+  private static List<Path> operators() {
+    return List.of(OperatorLibrary.search().library().orElseThrow().path());
+  }
+
+  private static Trace train(String name, List<Path> operators, int threads) throws Exception {
+    CacheFolder cache = CacheFolder.ofThisUser();
+    SessionOptions options =
+        SessionOptions.builder()
+            .intraOpThreads(threads)
+            .memoryPattern(false)
+            .customOperatorLibraries(operators)
+            .build();
+    LoraConfig lora = new LoraConfig(4, 8, 0.1, targets(name));
+    Trace trace = new Trace(new ArrayList<>(), new ArrayList<>());
+    try (Backend backend =
+            new Backend(
+                OnnxRuntime.load(), options, CpuKernels.open(threads).kernels(), cache.path());
+        ModelFolder model = ModelFolder.open(folder(name), cache.path());
+        TextModel text = backend.open(model, new Trainables.Adapter(lora));
+        Learner<Batch> learner =
+            new Learner<>(
+                text.weights(),
+                backend.kernels(),
+                text.objective(),
+                OptimizerSettings.reference())) {
+      if (!operators.isEmpty()) {
+        assertInstanceOf(PackedObjective.class, text.objective());
+      }
+      LoraInitialization.initialize(text.weights(), RandomKey.ofSeed(1));
+      trace.weights().add(all(text));
+      SplittableRandom random = new SplittableRandom(5);
+      for (int i = 0; i < 4; i++) {
+        // The last update has fewer micro-batches, as at the end of an epoch.
+        List<Batch> batches = new ArrayList<>();
+        for (int j = 0; j < (i < 3 ? 3 : 1); j++) {
+          batches.add(name.equals("t5") ? sequenceToSequence(random) : causal(random));
+        }
+        Update<Batch> update =
+            new Update<>(batches, 1f / batches.size(), 0.01, RandomKey.ofSeed(i));
+        trace.outcomes().add(learner.update(update));
+        trace.weights().add(all(text));
+      }
+    }
+    return trace;
+  }
+
+  private static SequencedSet<String> targets(String name) {
+    return new LinkedHashSet<>(
+        name.equals("t5") ? List.of("q", "v") : List.of("q_proj", "v_proj", "down_proj"));
+  }
+
+  private static Path folder(String name) throws Exception {
+    return name.equals("t5")
+        ? builtIn
+        : Path.of(Objects.requireNonNull(Measure.class.getResource(name)).toURI());
+  }
+
+  private static float[] all(TextModel text) {
+    float[] all = new float[(int) text.weights().layout().elements()];
+    int at = 0;
+    for (ParameterLayout.Tensor tensor : text.weights().layout().tensors()) {
+      float[] values = text.weights().download(tensor.name());
+      System.arraycopy(values, 0, all, at, values.length);
+      at += values.length;
+    }
+    return all;
+  }
+
+  /** Two rows of uneven lengths, padded on the right. */
+  private static Batch sequenceToSequence(SplittableRandom random) {
+    int source = 9;
+    int target = 4;
+    long[] ids = new long[2 * source];
+    long[] mask = new long[2 * source];
+    long[] labels = new long[2 * target];
+    Arrays.fill(labels, Batch.IGNORED);
+    for (int row = 0; row < 2; row++) {
+      int length = row == 0 ? source : random.nextInt(1, source);
+      for (int i = 0; i < length; i++) {
+        ids[row * source + i] = random.nextLong(5, 200);
+        mask[row * source + i] = 1;
+      }
+      int answer = row == 1 ? target : random.nextInt(1, target);
+      for (int i = 0; i < answer; i++) {
+        labels[row * target + i] = random.nextLong(5, 200);
+      }
+    }
+    return new Batch(2, source, target, ids, mask, labels);
+  }
+
+  /** Two rows of uneven lengths, padded on the left, their ends to be learned. */
+  private static Batch causal(SplittableRandom random) {
+    int length = 11;
+    long[] ids = new long[2 * length];
+    long[] mask = new long[2 * length];
+    long[] labels = new long[2 * length];
+    Arrays.fill(labels, Batch.IGNORED);
+    for (int row = 0; row < 2; row++) {
+      int first = row == 0 ? 0 : random.nextInt(1, length - 4);
+      for (int i = first; i < length; i++) {
+        ids[row * length + i] = random.nextLong(5, 39);
+        mask[row * length + i] = 1;
+        if (i >= length - 3) {
+          labels[row * length + i] = ids[row * length + i];
+        }
+      }
+    }
+    return new Batch(2, length, length, ids, mask, labels);
+  }
+}
