@@ -1,0 +1,221 @@
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from recurrent_kif import AdamWStep, ImportanceRule, Kernels, MaskCounts, MergeRule
+
+N = 10_007  # no multiple of any block
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    with Kernels(threads=2) as k:
+        yield k
+
+
+def arrays(count, n=N, seed=3):
+    random = np.random.default_rng(seed)
+    return [random.standard_normal(n).astype(np.float32) for _ in range(count)]
+
+
+f = np.float32
+
+
+def test_importance_has_the_bits_of_the_formula_in_numpy(kernels):
+    w, g, I, U = arrays(4)
+    I, U = abs(I), abs(U)
+    s = abs(w * (g * f(0.5)))
+    i = f(0.85) * I + f(1 - 0.85) * s
+    u = f(0.75) * U + f(1 - 0.75) * abs(s - i)
+    kernels.importance(w, g, I, U, ImportanceRule(betas=(0.85, 0.75)), clip=0.5)
+    np.testing.assert_array_equal(I, i)
+    np.testing.assert_array_equal(U, u)
+
+
+@pytest.mark.parametrize("step", [1, 2, 50])
+def test_adamw_has_the_bits_of_the_formula_in_numpy(kernels, step):
+    w, g, m, v = arrays(4)
+    v = abs(v)
+    expected_m = m + f(1 - 0.9) * (g - m)
+    expected_v = f(0.999) * v + f(1 - 0.999) * (g * g)
+    root = np.sqrt(expected_v) / f(math.sqrt(1 - 0.999**step)) + f(1e-8)
+    expected_w = f(1 - 0.01 * 0.1) * w - f(0.01 / (1 - 0.9**step)) * (expected_m / root)
+    kernels.adamw(w, g, m, v, AdamWStep(step, 0.01, weight_decay=0.1))
+    np.testing.assert_array_equal(m, expected_m)
+    np.testing.assert_array_equal(v, expected_v)
+    np.testing.assert_array_equal(w, expected_w)
+
+
+def test_one_pass_has_the_bits_of_two(kernels):
+    one = arrays(6)
+    one[3:] = [abs(a) for a in one[3:]]
+    two = [a.copy() for a in one]
+    step, rule = AdamWStep(3, 1e-3), ImportanceRule("mixed")
+    w, g, m, v, I, U = one
+    kernels.adamw_importance(w, g, m, v, I, U, step, rule, clip=0.25)
+    w, g, m, v, I, U = two
+    kernels.adamw(w, g, m, v, step, clip=0.25)
+    kernels.importance(w, g, I, U, rule, clip=0.25)
+    for a, b in zip(one, two):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_threshold_is_the_interpolated_quantile(kernels):
+    I, U = (abs(a) for a in arrays(2))
+    for quantile in (0.0, 0.5, 0.8, 1.0):
+        expected = np.quantile((I * U).astype(np.float64), quantile)
+        assert kernels.threshold(I, U, quantile) == pytest.approx(expected, rel=1e-4)
+    assert kernels.threshold(np.arange(1, 9, dtype=f), quantile=0.5) == 4.5
+
+
+@pytest.mark.parametrize("score", ["sensitivity", "sensitivity-times-uncertainty"])
+def test_merge_has_the_bits_of_the_formula_in_numpy(kernels, score):
+    w, base, snapshot, *importances = arrays(7)
+    ii, iu, oi, ou = (abs(a) for a in importances)
+    alone = score == "sensitivity"
+    new = ii > f(0.5) if alone else ii * iu > f(0.5)
+    old = oi > f(0.4) if alone else oi * ou > f(0.4)
+    a = np.select([new & old, new, old], [f(0.4), f(1), f(0)], f(0.5))
+    b = np.select([new & old, new, old], [f(0.6), f(0), f(1)], f(0.5))
+    expected = base + (a * (snapshot - base) + b * (w - snapshot))
+    classes = MaskCounts(*(int(c.sum()) for c in (new & old, new & ~old, old & ~new, ~new & ~old)))
+    pairs = ((ii, None), (oi, None)) if alone else ((ii, iu), (oi, ou))
+    assert kernels.mask_counts(*pairs, 0.5, 0.4) == classes
+    outer = oi.copy()
+    kernels.merge(w, base, snapshot, (ii, iu), (oi, ou), 0.5, 0.4, MergeRule(score))
+    np.testing.assert_array_equal(w, expected)
+    np.testing.assert_array_equal(base, expected)
+    assert not ii.any() and not iu.any()  # reset
+    np.testing.assert_array_equal(oi, outer)
+
+
+def test_small_ones(kernels):
+    v, term = arrays(2)
+    assert kernels.squared_norm(v) == pytest.approx((v.astype(np.float64) ** 2).sum(), rel=1e-12)
+    expected = v + f(0.5) * term
+    kernels.accumulate(v.reshape(1, N), term, 0.5)  # any shape, in place
+    np.testing.assert_array_equal(v, expected)
+    empty = np.empty(0, f)
+    kernels.accumulate(empty, empty.copy())
+    assert kernels.threads == 2 and kernels.instruction_set in ("baseline", "avx2", "avx512")
+
+
+def read_only(n):
+    array = np.ones(n, f)
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    "bad, error, message",
+    [
+        (lambda w: np.ones(N), TypeError, "U: expected float32, found float64"),
+        (lambda w: np.ones(N, ">f4"), TypeError, "U: expected float32"),
+        (lambda w: np.ones(2 * N, f)[::2], ValueError, "U: expected a contiguous array"),
+        (lambda w: np.ones(N - 1, f), ValueError, "U: expected 10007 elements as I has"),
+        (lambda w: w, ValueError, "overlap"),
+        (lambda w: read_only(N), ValueError, "U: the array is read-only"),
+        (lambda w: [1.0] * N, TypeError, "U: expected a NumPy array or a tensor, found list"),
+        (lambda w: np.frombuffer(bytearray(4 * N + 1), f, N, 1), ValueError, "U: .*aligned"),
+    ],
+)
+def test_a_bad_array_is_refused_and_nothing_is_written(kernels, bad, error, message):
+    w, g, I = arrays(3)
+    before = I.copy()
+    with pytest.raises(error, match=message):
+        kernels.importance(w, g, I, bad(w), ImportanceRule())
+    np.testing.assert_array_equal(I, before)
+
+
+def test_parts_of_one_array_that_overlap_are_refused_and_neighbours_are_not(kernels):
+    both = np.ones(2 * N, f)
+    with pytest.raises(ValueError, match="overlap"):
+        kernels.accumulate(both[1 : N + 1], both[:N])
+    kernels.accumulate(both[N:], both[:N])
+    assert (both[N:] == 2).all() and (both[:N] == 1).all()
+
+
+def test_nan_is_refused(kernels):
+    w, base, snapshot, i, u, o, p = arrays(7)
+    i[77] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        kernels.threshold(i, u)
+    before = w.copy()
+    with pytest.raises(ValueError, match="inner_threshold"):
+        kernels.merge(w, base, snapshot, (i, u), (o, p), math.nan, 1.0, MergeRule())
+    with pytest.raises(ValueError, match="clip"):
+        kernels.importance(w, base, o, p, ImportanceRule(), clip=math.nan)
+    with pytest.raises(ValueError, match="U may be None"):
+        kernels.merge(w, base, snapshot, (i, None), (o, p), 1.0, 1.0, MergeRule())
+    np.testing.assert_array_equal(w, before)
+
+
+def test_what_is_no_rule_is_refused(kernels):
+    with pytest.raises(ValueError, match="expected one of first-order"):
+        ImportanceRule("third-order")
+    with pytest.raises(TypeError, match="rule"):
+        kernels.importance(*arrays(4), rule=MergeRule())
+    with pytest.raises(ValueError, match="step"):
+        AdamWStep(0, 1e-3)
+
+
+def test_closed_kernels_say_so():
+    k = Kernels(threads=1)
+    k.close()
+    k.close()
+    with pytest.raises(ValueError, match="closed"):
+        k.squared_norm(np.ones(3, f))
+
+
+def test_calls_from_many_threads(kernels):
+    sums = [np.zeros(N, f) for _ in range(8)]
+    one = np.ones(N, f)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda s: [kernels.accumulate(s, one) for _ in range(50)], sums))
+    assert all((s == 50).all() for s in sums)
+
+
+def test_tensors_are_worked_on_in_place(kernels):
+    torch = pytest.importorskip("torch")
+    values = arrays(4)
+    tensors = [torch.from_numpy(a.copy()) for a in values]
+    leaf = torch.nn.Parameter(tensors[0])
+    kernels.adamw(leaf, *tensors[1:3], tensors[3].abs_(), AdamWStep(1, 1e-2))
+    w, g, m, v = values
+    kernels.adamw(w, g, m, abs(v), AdamWStep(1, 1e-2))
+    np.testing.assert_array_equal(leaf.detach().numpy(), w)
+    assert leaf.detach().data_ptr() == tensors[0].data_ptr()
+    # Mixed with NumPy arrays; a shared memory is seen as such.
+    kernels.accumulate(tensors[1], values[2])
+    with pytest.raises(ValueError, match="overlap"):
+        kernels.accumulate(tensors[1], tensors[1].numpy())
+    with pytest.raises(TypeError, match="float32"):
+        kernels.squared_norm(torch.ones(3, dtype=torch.bfloat16))
+    with pytest.raises(ValueError, match="contiguous"):
+        kernels.squared_norm(torch.ones(3, 4).T)
+    with pytest.raises(NotImplementedError, match="meta"):
+        kernels.squared_norm(torch.ones(3, device="meta"))
+
+
+def test_autograd_notices_a_write(kernels):
+    torch = pytest.importorskip("torch")
+    x = torch.ones(5, requires_grad=True)
+    y = (x * x).sum()
+    kernels.accumulate(x, torch.ones(5))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
+def test_overhead_is_reported(kernels):
+    sum, term = np.zeros(4, f), np.ones(4, f)
+    with Kernels(threads=1) as k:
+        best = math.inf
+        for _ in range(200):
+            begin = time.perf_counter()
+            for _ in range(20):
+                k.accumulate(sum, term)
+            best = min(best, (time.perf_counter() - begin) / 20)
+    print(f"\nleast time of a call on 4 elements: {best * 1e6:.2f} us")
