@@ -136,7 +136,7 @@ class InstallTest {
   }
 
   private static @Nullable Path onPath(String tool) {
-    for (String folder : System.getenv().getOrDefault("PATH", "").split(":")) {
+    for (String folder : System.getenv().getOrDefault("PATH", "").split(":", -1)) {
       Path file = Path.of(folder, tool);
       if (Files.isExecutable(file)) {
         return file.toAbsolutePath();
