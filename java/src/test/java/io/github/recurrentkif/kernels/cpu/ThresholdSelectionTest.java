@@ -190,7 +190,7 @@ final class ThresholdSelectionTest {
   private static IntStream sampledPlaces() {
     int stride = SAMPLED / SAMPLES;
     return IntStream.range(0, SAMPLES)
-        .map(j -> j * stride + (int) (((j + 1) * 0x9E3779B97F4A7C15L >>> 40) % stride));
+        .map(j -> j * stride + (int) ((((j + 1) * 0x9E3779B97F4A7C15L) >>> 40) % stride));
   }
 
   @Test
