@@ -47,7 +47,9 @@ class PackedTrainingTest {
   static void requireOperators() {
     BuiltInModel.extract(builtIn);
     OperatorLibrary.Search found = OperatorLibrary.search();
-    assumeTrue(found.library().isPresent(), found.explanation());
+    // Where the build had a compiler, a library that does not load is a failure.
+    boolean required = System.getProperty("kif.operators", "").equals("required");
+    assumeTrue(required || found.library().isPresent(), "SKIPPED: " + found.explanation());
   }
 
   /** Losses, norms and weights after each of some updates. */

@@ -61,7 +61,9 @@ class VerificationTest {
     if (graph.equals("padded")) {
       return padded;
     }
-    assumeTrue(packed != null, "no operators of our own: the build found no C compiler");
+    boolean required = System.getProperty("kif.operators", "").equals("required");
+    assumeTrue(
+        required || packed != null, "SKIPPED: the build found no C compiler for our operators");
     return Objects.requireNonNull(packed);
   }
 
