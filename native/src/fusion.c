@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "philox.h"
+
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
@@ -159,45 +161,34 @@ static void histogram(const kif_stored *a, const kif_stored *b, int32_t kind, in
 
 /* ---- combining ---- */
 
-/*
- * What each element of a task vector is multiplied by: kept_value, or 0 where it was not drawn.
- * Philox 4x32-10 (Salmon et al. 2011) for all counters of the span side by side.
- */
+/* What each element of a task vector is multiplied by: kept_value, or 0 where it was not drawn. */
 static void draw(float *restrict factor, const kif_combination *rule, uint32_t model,
                  int64_t first, int count) {
-  enum { COUNTERS = SPAN / 4 + 1 };
-  uint32_t x0[COUNTERS], x1[COUNTERS], x2[COUNTERS], x3[COUNTERS];
-  const uint64_t start = (uint64_t)first / 4;
-  const int skipped = (int)(first % 4);
-  const int counters = (skipped + count + 3) / 4;
-  uint32_t k0 = (uint32_t)rule->key, k1 = (uint32_t)(rule->key >> 32);
-  for (int j = 0; j < counters; j++) {
-    x0[j] = (uint32_t)(start + (uint64_t)j);
-    x1[j] = (uint32_t)((start + (uint64_t)j) >> 32);
-    x2[j] = model;
-    x3[j] = 0;
-  }
-  for (int round = 0; round < 10; round++) {
-    for (int j = 0; j < counters; j++) {
-      uint64_t p0 = (uint64_t)0xD2511F53u * x0[j];
-      uint64_t p2 = (uint64_t)0xCD9E8D57u * x2[j];
-      x0[j] = (uint32_t)(p2 >> 32) ^ x1[j] ^ k0;
-      x1[j] = (uint32_t)p2;
-      x2[j] = (uint32_t)(p0 >> 32) ^ x3[j] ^ k1;
-      x3[j] = (uint32_t)p0;
+  words w;
+  uint32_t drawn[4 * COUNTERS];
+  const int64_t end = first + count;
+  for (int64_t element = first; element < end;) {
+    const uint64_t counter = (uint64_t)element / 4;
+    const int64_t skipped = element % 4;
+    /* Counters side by side differ in their lower word only. */
+    const int64_t alike = (int64_t)(UINT64_C(0x100000000) - (uint32_t)counter);
+    int64_t counters = (skipped + end - element + 3) / 4;
+    counters = counters < COUNTERS ? counters : COUNTERS;
+    counters = counters < alike ? counters : alike;
+    philox((int)counters, (uint32_t)counter, (uint32_t)(counter >> 32), model, 0, rule->key, &w);
+    for (int64_t j = 0; j < counters; j++) {
+      drawn[4 * j] = w.x0[j];
+      drawn[4 * j + 1] = w.x1[j];
+      drawn[4 * j + 2] = w.x2[j];
+      drawn[4 * j + 3] = w.x3[j];
     }
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  uint32_t words[4 * COUNTERS];
-  for (int j = 0; j < counters; j++) {
-    words[4 * j] = x0[j];
-    words[4 * j + 1] = x1[j];
-    words[4 * j + 2] = x2[j];
-    words[4 * j + 3] = x3[j];
-  }
-  for (int i = 0; i < count; i++) {
-    factor[i] = words[skipped + i] >> 8 < rule->drop_below ? 0.0f : rule->kept_value;
+    int64_t part = 4 * counters - skipped;
+    part = part < end - element ? part : end - element;
+    for (int64_t i = 0; i < part; i++) {
+      factor[element - first + i] =
+          drawn[skipped + i] >> 8 < rule->drop_below ? 0.0f : rule->kept_value;
+    }
+    element += part;
   }
 }
 

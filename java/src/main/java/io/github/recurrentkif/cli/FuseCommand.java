@@ -410,7 +410,6 @@ final class FuseCommand implements Callable<Integer> {
       boolean normalised,
       List<Double> weights) {
     return new Combine(
-        rule,
         taskVectors,
         sparsity,
         density,

@@ -12,8 +12,6 @@ import io.github.recurrentkif.model.PeftAdapter;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -25,10 +23,6 @@ import java.util.Map;
  * in float32, formed as it is read; everything else as the model stores it.
  */
 public final class AdaptedModel implements Weights {
-
-  private static final String FILE = "adapter_model.safetensors";
-  private static final ValueLayout.OfShort STORED_16 =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   /** The factors of one weight: a is [rank, in], b is [out, rank], row-major. */
   private record Factors(float[] a, float[] b, int rank) {}
@@ -51,7 +45,7 @@ public final class AdaptedModel implements Weights {
   public static AdaptedModel open(Path adapter, StoredModel model) {
     LoraConfig config = PeftAdapter.open(adapter).config();
     AdaptedModel adapted = new AdaptedModel(adapter, model, config.scale());
-    try (SafetensorsFile file = SafetensorsFile.open(adapter.resolve(FILE))) {
+    try (SafetensorsFile file = SafetensorsFile.open(adapter.resolve(PeftAdapter.WEIGHTS))) {
       for (String name : file.names()) {
         AdapterName.parse(name)
             .ifPresentOrElse(
@@ -63,11 +57,12 @@ public final class AdaptedModel implements Weights {
                 () -> {
                   throw new InputException(
                       "%s: tensor '%s' is no factor of a LoRA pair (…lora_A.weight or …lora_B.weight)"
-                          .formatted(adapter.resolve(FILE), name));
+                          .formatted(adapter.resolve(PeftAdapter.WEIGHTS), name));
                 });
       }
     } catch (IOException e) {
-      throw new InputException(adapter.resolve(FILE) + ": cannot be read: " + e.getMessage(), e);
+      throw new InputException(
+          adapter.resolve(PeftAdapter.WEIGHTS) + ": cannot be read: " + e.getMessage(), e);
     }
     return adapted;
   }
@@ -152,7 +147,7 @@ public final class AdaptedModel implements Weights {
       int to = (int) Math.min(columns, from + count - done);
       multiplyRow(pair, row, columns, product);
       for (int j = from; j < to; j++) {
-        float weight = widen(stored, done + j - from);
+        float weight = stored.widened(done + j - from);
         run.setAtIndex(JAVA_FLOAT, done + j - from, weight + scale * product[j]);
       }
       done += to - from;
@@ -170,15 +165,6 @@ public final class AdaptedModel implements Weights {
         product[j] += b * pair.a()[start + j];
       }
     }
-  }
-
-  private static float widen(StoredWeights stored, long i) {
-    return switch (stored.type()) {
-      case F16 -> Float.float16ToFloat(stored.data().get(STORED_16, i * Short.BYTES));
-      case BF16 ->
-          Float.intBitsToFloat(stored.data().get(STORED_16, i * Short.BYTES) << Short.SIZE);
-      default -> stored.data().get(JAVA_FLOAT.withByteAlignment(1), i * Float.BYTES);
-    };
   }
 
   /** The model under it belongs to whoever opened it. */

@@ -1,5 +1,6 @@
 package io.github.recurrentkif.fusion;
 
+import io.github.recurrentkif.model.PeftAdapter;
 import java.util.Optional;
 
 /**
@@ -10,7 +11,7 @@ import java.util.Optional;
  */
 record AdapterName(String module, boolean isA) {
 
-  private static final String PREFIX = "base_model.model.";
+  private static final String PREFIX = PeftAdapter.PREFIX;
   private static final String A = ".lora_A.weight";
   private static final String B = ".lora_B.weight";
 

@@ -2,6 +2,7 @@ package io.github.recurrentkif.fusion;
 
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
+import io.github.recurrentkif.memory.AtomicFolder;
 import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.SafetensorsFile;
@@ -15,7 +16,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -31,9 +31,6 @@ import tools.jackson.databind.node.ObjectNode;
  */
 public final class ConcatenatedAdapter {
 
-  private static final String FILE = "adapter_model.safetensors";
-  private static final String CONFIG = "adapter_config.json";
-
   private ConcatenatedAdapter() {}
 
   /**
@@ -48,7 +45,7 @@ public final class ConcatenatedAdapter {
     List<SafetensorsFile> files = new ArrayList<>();
     try (Arena arena = Arena.ofConfined()) {
       for (Path adapter : adapters) {
-        files.add(SafetensorsFile.open(adapter.resolve(FILE)));
+        files.add(SafetensorsFile.open(adapter.resolve(PeftAdapter.WEIGHTS)));
       }
       SafetensorsFile first = files.getFirst();
       for (SafetensorsFile file : files) {
@@ -66,16 +63,18 @@ public final class ConcatenatedAdapter {
                 ? stack(name, files, arena)
                 : append(name, files, configs, weights, arena));
       }
-      Path parent = output.toAbsolutePath().normalize().getParent();
-      Files.createDirectories(parent);
-      Path temporary = Files.createTempDirectory(parent, "." + output.getFileName() + ".tmp-");
-      SequencedMap<String, String> metadata = new LinkedHashMap<>();
-      metadata.put("format", "pt");
-      SafetensorsWriter.write(temporary.resolve(FILE), tensors, metadata);
       int rank = configs.stream().mapToInt(LoraConfig::rank).sum();
-      writeConfig(adapters.getFirst().resolve(CONFIG), temporary.resolve(CONFIG), rank);
-      Files.deleteIfExists(output);
-      Files.move(temporary, output, StandardCopyOption.ATOMIC_MOVE);
+      AtomicFolder.write(
+          output,
+          folder -> {
+            SequencedMap<String, String> metadata = new LinkedHashMap<>();
+            metadata.put("format", "pt");
+            SafetensorsWriter.write(folder.resolve(PeftAdapter.WEIGHTS), tensors, metadata);
+            writeConfig(
+                adapters.getFirst().resolve(PeftAdapter.CONFIG),
+                folder.resolve(PeftAdapter.CONFIG),
+                rank);
+          });
     } catch (IOException e) {
       throw new InputException(output + ": cannot be written: " + e.getMessage(), e);
     } finally {

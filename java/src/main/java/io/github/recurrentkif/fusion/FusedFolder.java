@@ -1,6 +1,7 @@
 package io.github.recurrentkif.fusion;
 
 import io.github.recurrentkif.kernels.StoredWeights;
+import io.github.recurrentkif.memory.AtomicFolder;
 import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.SafetensorsOutput;
@@ -9,12 +10,8 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.DirectoryStream;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -64,26 +61,20 @@ public final class FusedFolder {
    */
   public void write(Path output, Fusion fusion, Map<String, Object> record) {
     requireFree(output);
-    Path parent = output.toAbsolutePath().normalize().getParent();
-    Path temporary = null;
     try {
-      Files.createDirectories(parent);
-      temporary = Files.createTempDirectory(parent, "." + output.getFileName() + ".tmp-");
-      fusion.prepare(fused());
-      copyCompanions(temporary);
-      for (Map.Entry<Path, List<String>> file : files().entrySet()) {
-        writeFile(
-            temporary.resolve(file.getKey().getFileName().toString()), file.getValue(), fusion);
-      }
-      Files.write(temporary.resolve("fusion.json"), json().writeValueAsBytes(record));
-      Files.deleteIfExists(output); // an empty folder
-      Files.move(temporary, output, StandardCopyOption.ATOMIC_MOVE);
+      AtomicFolder.write(
+          output,
+          folder -> {
+            fusion.prepare(fused());
+            copyCompanions(folder);
+            for (Map.Entry<Path, List<String>> file : files().entrySet()) {
+              String name = file.getKey().getFileName().toString();
+              writeFile(folder.resolve(name), file.getValue(), fusion);
+            }
+            Files.write(folder.resolve("fusion.json"), json().writeValueAsBytes(record));
+          });
     } catch (IOException e) {
-      deleteAfter(e, temporary);
       throw new InputException(output + ": cannot be written: " + e.getMessage(), e);
-    } catch (RuntimeException | Error e) {
-      deleteAfter(e, temporary);
-      throw e;
     }
   }
 
@@ -195,32 +186,5 @@ public final class FusedFolder {
 
   private static ObjectMapper json() {
     return JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
-  }
-
-  private static void deleteAfter(Throwable failure, @Nullable Path folder) {
-    if (folder == null) {
-      return;
-    }
-    try {
-      Files.walkFileTree(
-          folder,
-          new SimpleFileVisitor<>() {
-            @Override
-            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
-                throws IOException {
-              Files.delete(file);
-              return FileVisitResult.CONTINUE;
-            }
-
-            @Override
-            public FileVisitResult postVisitDirectory(Path visited, @Nullable IOException e)
-                throws IOException {
-              Files.delete(visited);
-              return FileVisitResult.CONTINUE;
-            }
-          });
-    } catch (IOException e) {
-      failure.addSuppressed(e);
-    }
   }
 }

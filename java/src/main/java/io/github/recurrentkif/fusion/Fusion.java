@@ -320,9 +320,8 @@ public final class Fusion implements AutoCloseable {
   /** One histogram for each model. */
   private static final class Histograms {
 
-    /** The first bin of the scores that are no numbers: one past that of infinity. */
-    private static final int NOT_A_NUMBER =
-        (Float.floatToIntBits(Float.POSITIVE_INFINITY) >>> 15) + 1;
+    /** The bin of infinity; NaN lies in those behind it. */
+    private static final int INFINITE = Float.floatToIntBits(Float.POSITIVE_INFINITY) >>> 15;
 
     private final long[][] counts;
 
@@ -337,7 +336,7 @@ public final class Fusion implements AutoCloseable {
     }
 
     void requireNumbers(int model, String tensor, String place) {
-      for (int i = NOT_A_NUMBER - 1; i < FusionKernels.HISTOGRAM_SIZE; i++) {
+      for (int i = INFINITE; i < FusionKernels.HISTOGRAM_SIZE; i++) {
         if (counts[model][i] > 0) {
           throw new InputException(
               "%s: tensor '%s' holds values that are infinite or no number; it cannot be merged"

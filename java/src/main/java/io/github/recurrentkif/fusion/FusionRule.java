@@ -24,7 +24,6 @@ public sealed interface FusionRule {
    * @param seed what {@link Sparsity#RANDOM} is drawn with
    */
   record Combine(
-      String name,
       boolean taskVectors,
       Sparsity sparsity,
       double density,

@@ -8,6 +8,7 @@ import io.github.recurrentkif.memory.SafetensorsFolder;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.memory.TensorLocation;
 import io.github.recurrentkif.memory.TensorSource;
+import io.github.recurrentkif.model.PeftAdapter;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -28,8 +29,6 @@ import java.util.function.Function;
  * are read by position, not mapped, so that memory does not grow with the model.
  */
 public final class StoredModel implements Weights {
-
-  private static final String ADAPTER = "adapter_model.safetensors";
 
   private final Path path;
   private final TensorSource source;
@@ -52,7 +51,7 @@ public final class StoredModel implements Weights {
         SafetensorsFolder folder = SafetensorsFolder.open(path);
         return new StoredModel(path, folder, folder::location).withChannels();
       }
-      Path file = Files.isDirectory(path) ? path.resolve(ADAPTER) : path;
+      Path file = Files.isDirectory(path) ? path.resolve(PeftAdapter.WEIGHTS) : path;
       SafetensorsFile opened = SafetensorsFile.open(file);
       return new StoredModel(path, opened, opened::location).withChannels();
     } catch (IOException e) {
@@ -62,7 +61,7 @@ public final class StoredModel implements Weights {
 
   /** Whether a folder holds the weights of an adapter. */
   public static boolean isAdapter(Path folder) {
-    return Files.isRegularFile(folder.resolve(ADAPTER));
+    return Files.isRegularFile(folder.resolve(PeftAdapter.WEIGHTS));
   }
 
   private StoredModel withChannels() throws IOException {

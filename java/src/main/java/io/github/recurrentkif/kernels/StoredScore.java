@@ -6,6 +6,9 @@ package io.github.recurrentkif.kernels;
  */
 public sealed interface StoredScore {
 
+  /** The first tensor; the second has as many elements. */
+  StoredWeights a();
+
   /** {@code |a - b|}: how far an element has moved. */
   record Difference(StoredWeights a, StoredWeights b) implements StoredScore {}
 

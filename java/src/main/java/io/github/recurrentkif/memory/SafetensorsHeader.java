@@ -9,12 +9,15 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JsonGenerator;
 import tools.jackson.core.ObjectWriteContext;
@@ -60,6 +63,33 @@ record SafetensorsHeader(SequencedMap<String, String> metadata, List<Entry> tens
    * @param end one past its last byte
    */
   record Entry(String name, DataType dataType, Shape shape, long begin, long end) {}
+
+  /**
+   * The header of tensors that are still to be written, in the order and at the places that the
+   * format's reference implementation gives them: wide data types first, then by name.
+   */
+  static SafetensorsHeader layOut(
+      Collection<SafetensorsOutput.Tensor> tensors, SequencedMap<String, String> metadata) {
+    List<SafetensorsOutput.Tensor> sorted = new ArrayList<>(tensors);
+    sorted.sort(
+        Comparator.comparing(SafetensorsOutput.Tensor::dataType, Comparator.reverseOrder())
+            .thenComparing(SafetensorsOutput.Tensor::name, BY_CODE_POINTS));
+    List<Entry> entries = new ArrayList<>(sorted.size());
+    Set<String> names = new HashSet<>();
+    long offset = 0;
+    for (SafetensorsOutput.Tensor tensor : sorted) {
+      if (tensor.name().equals(METADATA)) {
+        throw new IllegalArgumentException("no tensor can be called '" + tensor.name() + "'");
+      }
+      if (!names.add(tensor.name())) {
+        throw new IllegalArgumentException("two tensors are called '" + tensor.name() + "'");
+      }
+      long end = Math.addExact(offset, tensor.dataType().bytes(tensor.shape()));
+      entries.add(new Entry(tensor.name(), tensor.dataType(), tensor.shape(), offset, end));
+      offset = end;
+    }
+    return new SafetensorsHeader(metadata, entries);
+  }
 
   /**
    * Reads and checks the JSON of a header.

@@ -8,7 +8,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -29,13 +28,14 @@ public final class SafetensorsOutput implements AutoCloseable {
   private final List<Tensor> tensors;
   private final Map<String, Long> offsets = new LinkedHashMap<>();
 
-  private SafetensorsOutput(
-      FileChannel channel, List<Tensor> tensors, SafetensorsHeader header, long start) {
+  private SafetensorsOutput(FileChannel channel, SafetensorsHeader header, long start) {
     this.channel = channel;
-    this.tensors = List.copyOf(tensors);
+    List<Tensor> inOrder = new ArrayList<>();
     for (SafetensorsHeader.Entry entry : header.tensors()) {
+      inOrder.add(new Tensor(entry.name(), entry.dataType(), entry.shape()));
       offsets.put(entry.name(), start + entry.begin());
     }
+    this.tensors = List.copyOf(inOrder);
   }
 
   /**
@@ -46,27 +46,14 @@ public final class SafetensorsOutput implements AutoCloseable {
   public static SafetensorsOutput create(
       Path file, Collection<Tensor> tensors, SequencedMap<String, String> metadata)
       throws IOException {
-    List<Tensor> sorted = new ArrayList<>(tensors);
-    sorted.sort(
-        Comparator.comparing(Tensor::dataType, Comparator.reverseOrder())
-            .thenComparing(Tensor::name, SafetensorsHeader.BY_CODE_POINTS));
-    List<SafetensorsHeader.Entry> entries = new ArrayList<>(sorted.size());
-    long offset = 0;
-    for (Tensor tensor : sorted) {
-      long end = Math.addExact(offset, tensor.dataType().bytes(tensor.shape()));
-      entries.add(
-          new SafetensorsHeader.Entry(
-              tensor.name(), tensor.dataType(), tensor.shape(), offset, end));
-      offset = end;
-    }
-    SafetensorsHeader header = new SafetensorsHeader(metadata, entries);
+    SafetensorsHeader header = SafetensorsHeader.layOut(tensors, metadata);
     ByteBuffer encoded = header.encode();
     long start = encoded.remaining();
     FileChannel channel =
         FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
     try {
       writeFully(channel, encoded, 0);
-      return new SafetensorsOutput(channel, sorted, header, start);
+      return new SafetensorsOutput(channel, header, start);
     } catch (IOException | RuntimeException e) {
       channel.close();
       throw e;

@@ -1,5 +1,6 @@
 package io.github.recurrentkif.memory;
 
+import io.github.recurrentkif.memory.SafetensorsOutput.Tensor;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -8,12 +9,13 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Comparator;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.SequencedMap;
-import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * Writes safetensors files, byte for byte as the format's reference implementation does: tensors of
@@ -59,11 +61,12 @@ public final class SafetensorsWriter {
   static void writeBlocks(
       Path file, Collection<Block> blocks, SequencedMap<String, String> metadata)
       throws IOException {
-    List<Block> sorted = new ArrayList<>(blocks);
-    sorted.sort(
-        Comparator.comparing(Block::dataType, Comparator.reverseOrder())
-            .thenComparing(Block::name, SafetensorsHeader.BY_CODE_POINTS));
-    ByteBuffer header = header(sorted, metadata).encode();
+    SafetensorsHeader layout =
+        SafetensorsHeader.layOut(
+            blocks.stream().map(b -> new Tensor(b.name(), b.dataType(), b.shape())).toList(),
+            metadata);
+    List<Block> sorted = inOrder(layout, blocks, Block::name);
+    ByteBuffer header = layout.encode();
     long staged =
         sorted.stream()
             .filter(Block::isStaged)
@@ -90,17 +93,12 @@ public final class SafetensorsWriter {
    * @throws IOException that names the file, if it cannot be written; nothing is left behind
    */
   static void writeFloat32(Path file, Collection<StoredTensor> tensors) throws IOException {
-    List<StoredTensor> sorted = new ArrayList<>(tensors);
-    sorted.sort(Comparator.comparing(StoredTensor::name, SafetensorsHeader.BY_CODE_POINTS));
-    List<SafetensorsHeader.Entry> entries = new ArrayList<>(sorted.size());
-    long offset = 0;
-    for (StoredTensor tensor : sorted) {
-      long end = Math.addExact(offset, DataType.F32.bytes(tensor.shape()));
-      entries.add(
-          new SafetensorsHeader.Entry(tensor.name(), DataType.F32, tensor.shape(), offset, end));
-      offset = end;
-    }
-    ByteBuffer header = new SafetensorsHeader(new LinkedHashMap<>(), entries).encode();
+    SafetensorsHeader layout =
+        SafetensorsHeader.layOut(
+            tensors.stream().map(t -> new Tensor(t.name(), DataType.F32, t.shape())).toList(),
+            new LinkedHashMap<>());
+    List<StoredTensor> sorted = inOrder(layout, tensors, StoredTensor::name);
+    ByteBuffer header = layout.encode();
     AtomicFile.write(
         file,
         channel -> {
@@ -128,24 +126,12 @@ public final class SafetensorsWriter {
     }
   }
 
-  private static SafetensorsHeader header(
-      List<Block> blocks, SequencedMap<String, String> metadata) {
-    List<SafetensorsHeader.Entry> entries = new ArrayList<>(blocks.size());
-    Set<String> names = new HashSet<>();
-    long offset = 0;
-    for (Block block : blocks) {
-      if (block.name().equals(SafetensorsHeader.METADATA)) {
-        throw new IllegalArgumentException("no tensor can be called '" + block.name() + "'");
-      }
-      if (!names.add(block.name())) {
-        throw new IllegalArgumentException("two tensors are called '" + block.name() + "'");
-      }
-      long end = Math.addExact(offset, block.segment().byteSize());
-      entries.add(
-          new SafetensorsHeader.Entry(block.name(), block.dataType(), block.shape(), offset, end));
-      offset = end;
-    }
-    return new SafetensorsHeader(metadata, entries);
+  private static <T> List<T> inOrder(
+      SafetensorsHeader layout, Collection<T> tensors, Function<T, String> name) {
+    Map<String, T> byName = tensors.stream().collect(Collectors.toMap(name, Function.identity()));
+    return layout.tensors().stream()
+        .map(entry -> Objects.requireNonNull(byName.get(entry.name())))
+        .toList();
   }
 
   private static void writeBlock(FileChannel channel, Block block, MemorySegment staging)

@@ -1,5 +1,6 @@
 package io.github.recurrentkif.model;
 
+import io.github.recurrentkif.memory.AtomicFolder;
 import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
@@ -35,9 +36,14 @@ import tools.jackson.databind.json.JsonMapper;
  */
 public record PeftAdapter(Path folder, LoraConfig config) {
 
-  private static final String CONFIG = "adapter_config.json";
-  private static final String WEIGHTS = "adapter_model.safetensors";
-  private static final String PREFIX = "base_model.model.";
+  /** The file of an adapter's configuration. */
+  public static final String CONFIG = "adapter_config.json";
+
+  /** The file of its matrices. */
+  public static final String WEIGHTS = "adapter_model.safetensors";
+
+  /** What their names begin with; the name of the module follows. */
+  public static final String PREFIX = "base_model.model.";
 
   /** Keys that change what an adapter computes, with the value that means "not used". */
   private static final SequencedMap<String, List<String>> UNSUPPORTED = unsupported();
@@ -181,7 +187,7 @@ public record PeftAdapter(Path folder, LoraConfig config) {
       Path temporary = Files.createTempDirectory(parent, prefix);
       writeConfig(temporary.resolve(CONFIG), config, model.peftTaskType(), base);
       writeWeights(temporary.resolve(WEIGHTS), weights);
-      deleteIfPresent(folder);
+      AtomicFolder.delete(folder);
       Files.move(temporary, folder, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException e) {
       throw new UncheckedIOException(
@@ -194,20 +200,9 @@ public record PeftAdapter(Path folder, LoraConfig config) {
     try (var siblings = Files.list(parent)) {
       for (Path sibling : siblings.toList()) {
         if (sibling.getFileName().toString().startsWith(prefix)) {
-          deleteIfPresent(sibling);
+          AtomicFolder.delete(sibling);
         }
       }
-    }
-  }
-
-  private static void deleteIfPresent(Path folder) throws IOException {
-    if (Files.isDirectory(folder)) {
-      try (var files = Files.list(folder)) {
-        for (Path file : files.toList()) {
-          Files.delete(file);
-        }
-      }
-      Files.delete(folder);
     }
   }
 

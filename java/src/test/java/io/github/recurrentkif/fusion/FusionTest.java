@@ -439,7 +439,6 @@ final class FusionTest {
       boolean normalised,
       double... weights) {
     return new Combine(
-        "rule",
         taskVectors,
         sparsity,
         0.2,

@@ -56,7 +56,7 @@ final class NativeFusionKernels implements FusionKernels {
     }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment pair = arena.allocate(2 * STORED_BYTES, 8);
-      long elements = elementsOf(score);
+      long elements = score.a().elements();
       write(pair, score, elements);
       check(
           library.storedHistogram(
@@ -169,14 +169,6 @@ final class NativeFusionKernels implements FusionKernels {
   private static void write(MemorySegment rule, long offset, Coefficients coefficients) {
     rule.set(JAVA_FLOAT, offset, coefficients.inner());
     rule.set(JAVA_FLOAT, offset + Float.BYTES, coefficients.outer());
-  }
-
-  private static long elementsOf(StoredScore score) {
-    return switch (score) {
-      case StoredScore.Difference(var a, _) -> a.elements();
-      case StoredScore.Value(var a) -> a.elements();
-      case StoredScore.Product(var a, _) -> a.elements();
-    };
   }
 
   private static int kind(StoredScore score) {

@@ -30,14 +30,14 @@ public final class ReferenceFusionKernels implements FusionKernels {
 
   @Override
   public void histogram(StoredScore score, MemorySegment counts) {
-    for (long i = 0; i < elements(score); i++) {
+    for (long i = 0; i < score.a().elements(); i++) {
       count(counts, bits(score, i) >>> 15);
     }
   }
 
   @Override
   public void histogramBelow(StoredScore score, int prefix, MemorySegment counts) {
-    for (long i = 0; i < elements(score); i++) {
+    for (long i = 0; i < score.a().elements(); i++) {
       int bits = bits(score, i);
       if (bits >>> 15 == prefix) {
         count(counts, bits & 0x7fff);
@@ -53,19 +53,11 @@ public final class ReferenceFusionKernels implements FusionKernels {
     return Float.floatToRawIntBits(value(score, i)) & MAGNITUDE;
   }
 
-  private static long elements(StoredScore score) {
-    return switch (score) {
-      case StoredScore.Difference(var a, _) -> a.elements();
-      case StoredScore.Value(var a) -> a.elements();
-      case StoredScore.Product(var a, _) -> a.elements();
-    };
-  }
-
   private static float value(StoredScore score, long i) {
     return switch (score) {
-      case StoredScore.Difference(var a, var b) -> Math.abs(get(a, i) - get(b, i));
-      case StoredScore.Value(var a) -> Math.abs(get(a, i));
-      case StoredScore.Product(var a, var b) -> Math.abs(get(a, i) * get(b, i));
+      case StoredScore.Difference(var a, var b) -> Math.abs(a.widened(i) - b.widened(i));
+      case StoredScore.Value(var a) -> Math.abs(a.widened(i));
+      case StoredScore.Product(var a, var b) -> Math.abs(a.widened(i) * b.widened(i));
     };
   }
 
@@ -83,10 +75,10 @@ public final class ReferenceFusionKernels implements FusionKernels {
     boolean[] takesPart = new boolean[models.size()];
     int[] words = new int[4];
     for (long i = 0; i < out.elements(); i++) {
-      float origin = rule.taskVectors() ? get(base, i) : 0;
+      float origin = rule.taskVectors() ? base.widened(i) : 0;
       float sum = 0;
       for (int model = 0; model < t.length; model++) {
-        t[model] = get(models.get(model), i);
+        t[model] = models.get(model).widened(i);
         if (rule.taskVectors()) {
           t[model] -= origin;
         }
@@ -150,20 +142,14 @@ public final class ReferenceFusionKernels implements FusionKernels {
           toNew
               ? toOld ? rule.shared() : rule.newOnly()
               : toOld ? rule.oldOnly() : rule.redundant();
-      float origin = get(base, i);
+      float origin = base.widened(i);
       float result =
-          origin + (c.inner() * (get(learned, i) - origin) + c.outer() * (get(kept, i) - origin));
+          origin
+              + (c.inner() * (learned.widened(i) - origin)
+                  + c.outer() * (kept.widened(i) - origin));
       notFinite += set(out, i, result) ? 0 : 1;
     }
     return notFinite;
-  }
-
-  private static float get(StoredWeights run, long i) {
-    return switch (run.type()) {
-      case F16 -> Float.float16ToFloat(run.data().get(STORED_16, i * Short.BYTES));
-      case BF16 -> Float.intBitsToFloat(run.data().get(STORED_16, i * Short.BYTES) << Short.SIZE);
-      default -> run.data().get(STORED_32, i * Float.BYTES);
-    };
   }
 
   /** Stores a result; whether it is finite as it is stored. */
