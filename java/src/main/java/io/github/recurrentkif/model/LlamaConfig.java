@@ -52,6 +52,15 @@ public record LlamaConfig(
 
   @Override
   public LlamaConfig withTiedHead(boolean tied) {
+    return with(tied, endTokens);
+  }
+
+  @Override
+  public LlamaConfig withEndTokens(List<Integer> tokens) {
+    return with(tiedHead, tokens);
+  }
+
+  private LlamaConfig with(boolean tied, List<Integer> tokens) {
     return new LlamaConfig(
         modelType,
         modelWidth,
@@ -67,27 +76,6 @@ public record LlamaConfig(
         headNorms,
         attentionDropout,
         tied,
-        padToken,
-        endTokens);
-  }
-
-  @Override
-  public LlamaConfig withEndTokens(List<Integer> tokens) {
-    return new LlamaConfig(
-        modelType,
-        modelWidth,
-        headWidth,
-        heads,
-        keyHeads,
-        feedForwardWidth,
-        layers,
-        vocabularySize,
-        normEpsilon,
-        frequencies,
-        projections,
-        headNorms,
-        attentionDropout,
-        tiedHead,
         padToken,
         tokens);
   }

@@ -15,9 +15,7 @@ import java.util.List;
  * cosines and sines of its angles ({@link RotaryAngles}): the graphs know neither the frequencies
  * nor a longest text.
  */
-final class LlamaGraphs {
-
-  private static final Long[] HEADS_FIRST = {0L, 2L, 1L, 3L};
+final class LlamaGraphs implements ModelGraphs {
 
   private final LlamaConfig config;
   private final Trainables trainables;
@@ -28,25 +26,11 @@ final class LlamaGraphs {
   }
 
   /**
-   * Loss, gradients of all trainables, and logits, these only of the rows that are asked for: the
-   * head is by far the widest layer, and most tokens of a prompt teach nothing.
+   * Logits are taken only of the rows that are asked for: the head is by far the widest layer, and
+   * most tokens of a prompt teach nothing.
    */
-  ModelGraph training(boolean dropout) {
-    Graph graph = new Graph();
-    TokenRows rows = new PaddedRows(graph, dropout);
-    learn(graph, rows);
-    return new ModelGraph("training_model", graph, rows.dropoutPlaces());
-  }
-
-  /** The same of a whole update, packed; losses token by token, no logits. */
-  ModelGraph packedTraining(boolean dropout) {
-    Graph graph = new Graph();
-    TokenRows rows = new PackedRows(graph, dropout);
-    learn(graph, rows);
-    return new ModelGraph("packed_training_model", graph, rows.dropoutPlaces());
-  }
-
-  private void learn(Graph graph, TokenRows rows) {
+  @Override
+  public void learn(Graph graph, TokenRows rows) {
     LlamaBlocks blocks = new LlamaBlocks(config, trainables, graph, rows);
     TokenRows.Attending attending =
         new TokenRows.Attending(
@@ -67,13 +51,18 @@ final class LlamaGraphs {
     rows.learn(x, blocks.head(), true);
   }
 
+  @Override
+  public List<ModelGraph> decoding() {
+    return List.of(decoderStep());
+  }
+
   /**
    * Some tokens of every row, after those whose keys and values are cached: to the next token by
    * greedy choice, its logits, and the longer cache. Cached are the prompt, which stays where it
    * is, and behind it what came since, which is copied to grow. With both empty this is the pass
    * over the prompt.
    */
-  ModelGraph decoderStep() {
+  private ModelGraph decoderStep() {
     Graph graph = new Graph();
     PaddedRows rows = new PaddedRows(graph, false);
     LlamaBlocks blocks = new LlamaBlocks(config, trainables, graph, rows);
@@ -149,7 +138,7 @@ final class LlamaGraphs {
     private record Cached(Value prompt, Value since) {}
 
     private Cached cached(String name, Value rows, Tokens tokens) {
-      Value added = nodes.transpose(nodes.reshape(rows, tokens.keyShape()), HEADS_FIRST);
+      Value added = ModelGraphs.headsFirst(nodes, nodes.reshape(rows, tokens.keyShape()));
       Value prompt = graph.input("prompt_" + name, ElementType.FLOAT32, cacheDimensions("prompt"));
       Value past = graph.input("past_" + name, ElementType.FLOAT32, cacheDimensions("past"));
       Value since = nodes.concatenate(2, past, added);
@@ -171,7 +160,7 @@ final class LlamaGraphs {
      * io.github.recurrentkif.graph.operators.Attention}.
      */
     private Value attendCached(Value q, Cached keys, Cached values, Value bias, Tokens tokens) {
-      Value heads = nodes.transpose(nodes.reshape(q, tokens.queryShape()), HEADS_FIRST);
+      Value heads = ModelGraphs.headsFirst(nodes, nodes.reshape(q, tokens.queryShape()));
       Value grouped =
           nodes.reshape(heads, nodes.vector(0, config.keyHeads(), -1, config.headWidth()));
       Value scores =
@@ -202,7 +191,7 @@ final class LlamaGraphs {
               nodes.product(parts.getLast(), values.since()));
       Value ungrouped = nodes.reshape(out, nodes.vector(0, config.heads(), -1, config.headWidth()));
       return nodes.reshape(
-          nodes.transpose(ungrouped, HEADS_FIRST), nodes.vector(-1, blocks.innerWidth()));
+          ModelGraphs.headsFirst(nodes, ungrouped), nodes.vector(-1, blocks.innerWidth()));
     }
 
     /**

@@ -66,6 +66,15 @@ public record T5Config(
 
   @Override
   public T5Config withTiedHead(boolean tied) {
+    return with(tied, endTokens);
+  }
+
+  @Override
+  public T5Config withEndTokens(List<Integer> tokens) {
+    return with(tiedHead, tokens);
+  }
+
+  private T5Config with(boolean tied, List<Integer> tokens) {
     return new T5Config(
         modelWidth,
         headWidth,
@@ -81,29 +90,6 @@ public record T5Config(
         activation,
         gated,
         tied,
-        scaledHead,
-        padToken,
-        endTokens,
-        decoderStartToken);
-  }
-
-  @Override
-  public T5Config withEndTokens(List<Integer> tokens) {
-    return new T5Config(
-        modelWidth,
-        headWidth,
-        heads,
-        feedForwardWidth,
-        encoderLayers,
-        decoderLayers,
-        vocabularySize,
-        buckets,
-        maximumDistance,
-        normEpsilon,
-        dropout,
-        activation,
-        gated,
-        tiedHead,
         scaledHead,
         padToken,
         tokens,

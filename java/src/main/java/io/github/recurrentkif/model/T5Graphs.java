@@ -7,11 +7,10 @@ import io.github.recurrentkif.graph.Nodes;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Linear;
 import io.github.recurrentkif.model.DropoutPlace.Side;
+import java.util.List;
 
 /** The graphs of a T5. */
-final class T5Graphs {
-
-  private static final Long[] HEADS_FIRST = {0L, 2L, 1L, 3L};
+final class T5Graphs implements ModelGraphs {
 
   private final T5Config config;
   private final Trainables trainables;
@@ -21,31 +20,21 @@ final class T5Graphs {
     this.trainables = trainables;
   }
 
-  /** Loss, gradients of all trainables, and the logits, of one padded micro-batch. */
-  ModelGraph training(boolean dropout) {
-    Graph graph = new Graph();
-    TokenRows rows = new PaddedRows(graph, dropout);
-    learn(graph, rows);
-    return new ModelGraph("training_model", graph, rows.dropoutPlaces());
-  }
-
-  /** The same of a whole update, packed; losses token by token, no logits. */
-  ModelGraph packedTraining(boolean dropout) {
-    Graph graph = new Graph();
-    TokenRows rows = new PackedRows(graph, dropout);
-    learn(graph, rows);
-    return new ModelGraph("packed_training_model", graph, rows.dropoutPlaces());
-  }
-
-  private void learn(Graph graph, TokenRows rows) {
+  @Override
+  public void learn(Graph graph, TokenRows rows) {
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
     Value decoded = blocks.decoder(blocks.encoder());
     blocks.requireTargetsMet();
     rows.learn(decoded, blocks.head(), false);
   }
 
+  @Override
+  public List<ModelGraph> decoding() {
+    return List.of(encoderStep(), decoderStep());
+  }
+
   /** The encoder, and of every decoder layer the keys and values over its output. */
-  ModelGraph encoderStep() {
+  private ModelGraph encoderStep() {
     Graph graph = new Graph();
     PaddedRows rows = new PaddedRows(graph, false);
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
@@ -65,7 +54,7 @@ final class T5Graphs {
    * One token of every row: from the token and the cached keys and values to the next token by
    * greedy choice, its logits, and the longer cache.
    */
-  ModelGraph decoderStep() {
+  private ModelGraph decoderStep() {
     Graph graph = new Graph();
     PaddedRows rows = new PaddedRows(graph, false);
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
@@ -88,7 +77,7 @@ final class T5Graphs {
 
   private static Value heads(Graph graph, Value rows, Value headShape) {
     Nodes nodes = graph.nodes();
-    return nodes.transpose(nodes.reshape(rows, headShape), HEADS_FIRST);
+    return ModelGraphs.headsFirst(nodes, nodes.reshape(rows, headShape));
   }
 
   private final class DecoderStep {
@@ -160,7 +149,7 @@ final class T5Graphs {
       Value scores = nodes.add(nodes.product(q, false, k, true, 1), bias);
       Value out = nodes.product(nodes.softmax(scores), v);
       return nodes.reshape(
-          nodes.transpose(out, HEADS_FIRST), nodes.vector(-1, config.innerWidth()));
+          ModelGraphs.headsFirst(nodes, out), nodes.vector(-1, config.innerWidth()));
     }
 
     /**

@@ -1,6 +1,7 @@
 package io.github.recurrentkif.model;
 
 import io.github.recurrentkif.graph.OnnxWriter;
+import io.github.recurrentkif.memory.AtomicFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.Shape;
@@ -103,7 +104,7 @@ public record TrainingArtifacts(
     try {
       Files.move(temporary, folder, StandardCopyOption.ATOMIC_MOVE);
     } catch (FileSystemException e) {
-      deleteFolder(temporary);
+      AtomicFolder.delete(temporary);
       if (!Files.isRegularFile(folder.resolve(DESCRIPTION))) {
         throw e;
       }
@@ -113,37 +114,14 @@ public record TrainingArtifacts(
 
   private static List<ModelGraph> graphs(
       ModelConfig config, Trainables trainables, boolean dropout) {
+    ModelGraphs of = ModelGraphs.of(config, trainables);
     List<ModelGraph> graphs = new ArrayList<>();
-    boolean packed = trainables instanceof Trainables.Adapter;
-    switch (config) {
-      case T5Config t5 -> {
-        T5Graphs of = new T5Graphs(t5, trainables);
-        graphs.add(of.training(dropout));
-        if (packed) {
-          graphs.add(of.packedTraining(dropout));
-        }
-        graphs.add(of.encoderStep());
-        graphs.add(of.decoderStep());
-      }
-      case LlamaConfig llama -> {
-        LlamaGraphs of = new LlamaGraphs(llama, trainables);
-        graphs.add(of.training(dropout));
-        if (packed) {
-          graphs.add(of.packedTraining(dropout));
-        }
-        graphs.add(of.decoderStep());
-      }
+    graphs.add(of.training(dropout));
+    if (trainables instanceof Trainables.Adapter) {
+      graphs.add(of.packedTraining(dropout));
     }
+    graphs.addAll(of.decoding());
     return graphs;
-  }
-
-  private static void deleteFolder(Path folder) throws IOException {
-    try (var files = Files.list(folder)) {
-      for (Path file : files.toList()) {
-        Files.delete(file);
-      }
-    }
-    Files.delete(folder);
   }
 
   /** The graph as an ONNX model whose frozen parameters the session's owner supplies. */

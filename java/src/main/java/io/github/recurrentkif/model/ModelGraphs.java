@@ -1,0 +1,45 @@
+package io.github.recurrentkif.model;
+
+import io.github.recurrentkif.graph.Graph;
+import io.github.recurrentkif.graph.Nodes;
+import io.github.recurrentkif.graph.Value;
+import java.util.List;
+
+/** The graphs of one model with one choice of what is trained. Each call writes one anew. */
+sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
+
+  static ModelGraphs of(ModelConfig config, Trainables trainables) {
+    return switch (config) {
+      case T5Config t5 -> new T5Graphs(t5, trainables);
+      case LlamaConfig llama -> new LlamaGraphs(llama, trainables);
+    };
+  }
+
+  /** From [batch, length, heads, width] to [batch, heads, length, width], and back. */
+  static Value headsFirst(Nodes nodes, Value heads) {
+    return nodes.transpose(heads, 0L, 2L, 1L, 3L);
+  }
+
+  /** The forward pass over the rows, the loss, and the gradients of all trainables. */
+  void learn(Graph graph, TokenRows rows);
+
+  /** For greedy decoding. */
+  List<ModelGraph> decoding();
+
+  /** Loss, gradients of all trainables, and logits, of one padded micro-batch. */
+  default ModelGraph training(boolean dropout) {
+    Graph graph = new Graph();
+    return learned("training_model", graph, new PaddedRows(graph, dropout));
+  }
+
+  /** The same of a whole update, packed; losses token by token, no logits. */
+  default ModelGraph packedTraining(boolean dropout) {
+    Graph graph = new Graph();
+    return learned("packed_training_model", graph, new PackedRows(graph, dropout));
+  }
+
+  private ModelGraph learned(String name, Graph graph, TokenRows rows) {
+    learn(graph, rows);
+    return new ModelGraph(name, graph, rows.dropoutPlaces());
+  }
+}
