@@ -4,11 +4,10 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import io.github.recurrentkif.memory.BuiltLibrary;
 import io.github.recurrentkif.memory.CacheFolder;
-import io.github.recurrentkif.memory.CacheFolder.Fingerprint;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -16,7 +15,6 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
-import java.net.URL;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
@@ -102,7 +100,8 @@ public final class OperatorLibrary {
     return search(System.getenv(), CacheFolder.ofThisUser());
   }
 
-  static Search search(Map<String, String> environment, CacheFolder cache) {
+  /** The same as an environment wants it. */
+  public static Search search(Map<String, String> environment, CacheFolder cache) {
     String wish = environment.getOrDefault(VARIABLE, "").toLowerCase(Locale.ROOT);
     return switch (wish) {
       case "stock" -> new Search(Optional.empty(), VARIABLE + " is stock");
@@ -123,26 +122,14 @@ public final class OperatorLibrary {
   }
 
   private static Search inJar(CacheFolder cache) {
-    String name = System.mapLibraryName("kif_operators");
-    String resource = "/native/" + platform() + "/" + name;
-    URL url = OperatorLibrary.class.getResource(resource);
-    if (url == null) {
-      return new Search(
-          Optional.empty(),
-          "this build has no "
-              + resource
-              + ": no C compiler was found when it was built, or it was built for another"
-              + " platform");
-    }
+    BuiltLibrary built = new BuiltLibrary("kif_operators");
     try {
-      Fingerprint content;
-      try (InputStream in = url.openStream()) {
-        content = Fingerprint.of(in);
-      }
-      Path place = Path.of("native", "%08x-%d".formatted(content.crc32(), content.size()), name);
-      OperatorLibrary library = new OperatorLibrary(cache.provide(place, content, url::openStream));
+      Optional<OperatorLibrary> library = built.unpack(cache).map(OperatorLibrary::new);
       return new Search(
-          Optional.of(library), "operators for " + library.tier + ", from " + library.path);
+          library,
+          library
+              .map(found -> "operators for " + found.tier + ", from " + found.path)
+              .orElseGet(built::absence));
     } catch (IOException | UncheckedIOException e) {
       return new Search(
           Optional.empty(), "the operators could not be unpacked to " + cache.path() + ": " + e);
@@ -150,15 +137,6 @@ public final class OperatorLibrary {
       return new Search(
           Optional.empty(), "the operators cannot be loaded: " + String.valueOf(e.getMessage()));
     }
-  }
-
-  /** As {@code native/build.sh} names it. */
-  private static String platform() {
-    String system = System.getProperty("os.name").toLowerCase(Locale.ROOT);
-    String machine = System.getProperty("os.arch");
-    return (system.startsWith("mac") ? "macos" : system)
-        + "-"
-        + (machine.equals("amd64") ? "x86_64" : machine);
   }
 
   public Path path() {

@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.recurrentkif.RequiredOperators;
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.experiment.verification.Measure;
 import io.github.recurrentkif.kernels.RandomKey;
@@ -17,7 +17,6 @@ import io.github.recurrentkif.model.LoraInitialization;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.runtime.OnnxRuntime;
-import io.github.recurrentkif.runtime.OperatorLibrary;
 import io.github.recurrentkif.runtime.SessionOptions;
 import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.OptimizerSettings;
@@ -46,10 +45,7 @@ class PackedTrainingTest {
   @BeforeAll
   static void requireOperators() {
     BuiltInModel.extract(builtIn);
-    OperatorLibrary.Search found = OperatorLibrary.search();
-    // Where the build had a compiler, a library that does not load is a failure.
-    boolean required = System.getProperty("kif.operators", "").equals("required");
-    assumeTrue(required || found.library().isPresent(), "SKIPPED: " + found.explanation());
+    operators();
   }
 
   /** Losses, norms and weights after each of some updates. */
@@ -92,7 +88,7 @@ class PackedTrainingTest {
   }
 
   private static List<Path> operators() {
-    return List.of(OperatorLibrary.search().library().orElseThrow().path());
+    return List.of(RequiredOperators.library(CacheFolder.ofThisUser()).path());
   }
 
   private static Trace train(String name, List<Path> operators, int threads) throws Exception {

@@ -1,8 +1,8 @@
 package io.github.recurrentkif.runtime;
 
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.recurrentkif.RequiredOperators;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -31,10 +31,7 @@ final class OperatorRun {
 
   /** The library, without which the test is skipped, unless the build had a compiler. */
   static OperatorLibrary library() {
-    OperatorLibrary.Search search = OperatorLibrary.search(Map.of(), TestRuntime.CACHE);
-    boolean required = System.getProperty("kif.operators", "").equals("required");
-    assumeTrue(required || search.library().isPresent(), () -> "SKIPPED: " + search.explanation());
-    return search.library().orElseThrow(() -> new AssertionError(search.explanation()));
+    return RequiredOperators.library(TestRuntime.CACHE);
   }
 
   /** Those that this processor can run. */

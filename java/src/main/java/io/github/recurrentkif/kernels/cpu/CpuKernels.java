@@ -4,13 +4,11 @@ import io.github.recurrentkif.kernels.FusionKernels;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.reference.ReferenceFusionKernels;
 import io.github.recurrentkif.kernels.reference.ReferenceKernels;
+import io.github.recurrentkif.memory.BuiltLibrary;
 import io.github.recurrentkif.memory.CacheFolder;
-import io.github.recurrentkif.memory.CacheFolder.Fingerprint;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.net.URL;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -193,23 +191,11 @@ public final class CpuKernels {
     if (settings.library() != null) {
       return settings.library();
     }
-    String name = System.mapLibraryName("kif");
-    String resource = "/native/" + platform() + "/" + name;
-    URL library = CpuKernels.class.getResource(resource);
-    if (library == null) {
-      throw new NativeUnavailableException(
-          "this build has no "
-              + resource
-              + ": no C compiler was found when it was built, or it was built for another"
-              + " platform");
-    }
+    BuiltLibrary library = new BuiltLibrary("kif");
     try {
-      Fingerprint content;
-      try (InputStream in = library.openStream()) {
-        content = Fingerprint.of(in);
-      }
-      Path place = Path.of("native", "%08x-%d".formatted(content.crc32(), content.size()), name);
-      return settings.cache().provide(place, content, library::openStream);
+      return library
+          .unpack(settings.cache())
+          .orElseThrow(() -> new NativeUnavailableException(library.absence()));
     } catch (IOException | UncheckedIOException e) {
       throw new NativeUnavailableException(
           "the library could not be unpacked to "
@@ -219,14 +205,5 @@ public final class CpuKernels {
               + "); KIF_CACHE can name another folder",
           e);
     }
-  }
-
-  /** As {@code native/build.sh} names it. */
-  private static String platform() {
-    String system = System.getProperty("os.name").toLowerCase(Locale.ROOT);
-    String machine = System.getProperty("os.arch");
-    return (system.startsWith("mac") ? "macos" : system)
-        + "-"
-        + (machine.equals("amd64") ? "x86_64" : machine);
   }
 }

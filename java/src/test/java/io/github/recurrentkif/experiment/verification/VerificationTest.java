@@ -2,18 +2,16 @@ package io.github.recurrentkif.experiment.verification;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.recurrentkif.RequiredOperators;
 import io.github.recurrentkif.SharedFolder;
 import io.github.recurrentkif.experiment.Backend;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.runtime.OnnxRuntime;
-import io.github.recurrentkif.runtime.OperatorLibrary;
 import io.github.recurrentkif.runtime.SessionOptions;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -30,11 +28,6 @@ class VerificationTest {
   @BeforeAll
   static void open() {
     padded = backend(List.of());
-    packed =
-        OperatorLibrary.search()
-            .library()
-            .map(library -> backend(List.of(library.path())))
-            .orElse(null);
   }
 
   private static Backend backend(List<Path> operators) {
@@ -61,10 +54,10 @@ class VerificationTest {
     if (graph.equals("padded")) {
       return padded;
     }
-    boolean required = System.getProperty("kif.operators", "").equals("required");
-    assumeTrue(
-        required || packed != null, "SKIPPED: the build found no C compiler for our operators");
-    return Objects.requireNonNull(packed);
+    if (packed == null) {
+      packed = backend(List.of(RequiredOperators.library(CacheFolder.ofThisUser()).path()));
+    }
+    return packed;
   }
 
   @ParameterizedTest
