@@ -12,6 +12,7 @@ import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.PeftAdapter;
 import io.github.recurrentkif.model.Trainables;
+import io.github.recurrentkif.training.GradientSum;
 import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.OptimizerSettings;
 import io.github.recurrentkif.training.Outcome;
@@ -109,16 +110,9 @@ public final class TrainingRequests implements AutoCloseable {
 
   private Map<String, Object> gradient(JsonNode request) {
     Update<Batch> update = update(batches(request.path("update")));
-    List<Double> losses = new ArrayList<>();
-    try (ParameterVector gradient =
-            new ParameterVector(text.weights().layout(), backend.kernels().device());
-        ParameterVector sum =
-            new ParameterVector(text.weights().layout(), backend.kernels().device())) {
-      for (Batch batch : update.microBatches()) {
-        losses.add(text.objective().gradient(batch, update.randomness(), gradient));
-        backend.kernels().accumulate(sum, gradient, update.scale());
-      }
-      Map<String, Object> answer = save(sum, request);
+    try (GradientSum sum = new GradientSum(text.weights(), backend.kernels())) {
+      List<Double> losses = text.objective().gradient(update, sum);
+      Map<String, Object> answer = save(sum.total(), request);
       answer.put("losses", losses);
       return answer;
     }

@@ -17,7 +17,7 @@ public final class GradientSum implements AutoCloseable {
   /**
    * @param weights whose layout and device the gradient has
    */
-  GradientSum(ParameterVector weights, Kernels kernels) {
+  public GradientSum(ParameterVector weights, Kernels kernels) {
     this.kernels = kernels;
     this.part = new ParameterVector(weights.layout(), weights.device());
     this.sum = new ParameterVector(weights.layout(), weights.device());
@@ -43,7 +43,8 @@ public final class GradientSum implements AutoCloseable {
     }
   }
 
-  ParameterVector total() {
+  /** The sum, until the next one begins. */
+  public ParameterVector total() {
     return single ? part : sum;
   }
 
