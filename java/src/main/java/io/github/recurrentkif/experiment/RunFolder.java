@@ -4,13 +4,8 @@ import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.util.concurrent.locks.LockSupport;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
@@ -40,19 +35,15 @@ public final class RunFolder implements AutoCloseable {
   static final String PROVENANCE = "provenance.json";
   static final String RESULT = "result.json";
   private static final String LOCK = "run.lock";
-  private static final int ATTEMPTS = 10;
-  private static final long PAUSE_NANOS = 20_000_000;
 
   private static final JsonMapper JSON =
       JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
 
   private final Path folder;
-  private final FileChannel channel;
-  private final FileLock lock;
+  private final FolderLock lock;
 
-  private RunFolder(Path folder, FileChannel channel, FileLock lock) {
+  private RunFolder(Path folder, FolderLock lock) {
     this.folder = folder;
-    this.channel = channel;
     this.lock = lock;
   }
 
@@ -152,40 +143,20 @@ public final class RunFolder implements AutoCloseable {
   }
 
   private static RunFolder locked(Path folder) throws IOException {
-    FileChannel channel =
-        FileChannel.open(folder.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-    try {
-      for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        FileLock lock = channel.tryLock();
-        if (lock != null) {
-          return new RunFolder(folder, channel, lock);
-        }
-        // Somebody who only asks whether it is held holds it for a moment.
-        LockSupport.parkNanos(PAUSE_NANOS);
-      }
-    } catch (OverlappingFileLockException e) {
-      // Held by this very process: as good as by another.
-    }
-    channel.close();
-    throw new InputException(
-        folder + ": another process works on this run; wait for it or stop it first");
+    return new RunFolder(
+        folder,
+        FolderLock.take(folder, LOCK)
+            .orElseThrow(
+                () ->
+                    new InputException(
+                        folder
+                            + ": another process works on this run; wait for it or stop it"
+                            + " first")));
   }
 
   /** Whether a process works on the run of a folder at this moment. */
   static boolean isHeld(Path folder) {
-    Path file = folder.resolve(LOCK);
-    if (!Files.isRegularFile(file)) {
-      return false;
-    }
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ);
-        FileLock lock = channel.tryLock(0, Long.MAX_VALUE, true)) {
-      return lock == null;
-    } catch (OverlappingFileLockException e) {
-      return true;
-    } catch (IOException e) {
-      // Some network file systems know no locks; then nobody can hold one.
-      return false;
-    }
+    return FolderLock.isHeld(folder, LOCK);
   }
 
   /** Whether a folder holds a run that can be gone on with. */
@@ -295,11 +266,6 @@ public final class RunFolder implements AutoCloseable {
 
   @Override
   public void close() {
-    try {
-      lock.release();
-      channel.close();
-    } catch (IOException e) {
-      // The process lets go of the lock at the latest when it ends.
-    }
+    lock.close();
   }
 }
