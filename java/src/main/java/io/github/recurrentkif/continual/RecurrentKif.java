@@ -67,6 +67,11 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
 
   @Override
   public long learn(TaskPlan<B> plan, long completed, Learner<B> learner, Observer observer) {
+    if (completed == 0 && plan.hasMemory()) {
+      for (int repeat = 0; repeat < settings.historyEstimates(); repeat++) {
+        learner.estimate(plan.outer(0, repeat), outer, settings.outerRule());
+      }
+    }
     long done = completed;
     while (done < plan.updates()) {
       Update<B> update = plan.inner(done);
@@ -93,7 +98,10 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
 
   private Outcome replay(Update<B> update, Learner<B> learner) {
     return switch (settings.outerLoop()) {
-      case SHARED_OPTIMIZER -> learner.update(update, outer, settings.outerRule());
+      case SHARED_OPTIMIZER ->
+          settings.historyEstimates() == 0
+              ? learner.update(update, outer, settings.outerRule())
+              : learner.update(update);
       case IMPORTANCE_ONLY -> learner.estimate(update, outer, settings.outerRule());
     };
   }

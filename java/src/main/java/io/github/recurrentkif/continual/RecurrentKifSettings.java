@@ -14,6 +14,8 @@ import io.github.recurrentkif.kernels.MergeRule;
  * @param outerRule how the importance to the history is smoothed
  * @param merge what a parameter becomes, by whom it is important to; also which importance begins
  *     anew with each cycle
+ * @param historyEstimates updates on replayed data that give the importance to the history once,
+ *     before a task's first update; 0 to estimate it anew in every outer loop, as the method does
  * @param outerLoop what the updates on replayed data change
  */
 public record RecurrentKifSettings(
@@ -23,6 +25,7 @@ public record RecurrentKifSettings(
     ImportanceRule innerRule,
     ImportanceRule outerRule,
     MergeRule merge,
+    int historyEstimates,
     OuterLoop outerLoop) {
 
   /** What the outer loop changes besides the importance to the history. */
@@ -44,6 +47,13 @@ public record RecurrentKifSettings(
               + " and "
               + outerSteps);
     }
+    if (historyEstimates < 0) {
+      throw new IllegalArgumentException("no negative history estimates, got " + historyEstimates);
+    }
+    if (historyEstimates > 0 && outerLoop == OuterLoop.IMPORTANCE_ONLY) {
+      throw new IllegalArgumentException(
+          "with the importance to the history fixed, an outer loop for importance only is idle");
+    }
     if (!(quantile >= 0 && quantile <= 1)) {
       throw new IllegalArgumentException("the quantile must lie in [0, 1], got " + quantile);
     }
@@ -53,7 +63,7 @@ public record RecurrentKifSettings(
   public static RecurrentKifSettings reference() {
     ImportanceRule rule = new ImportanceRule(Formula.FIRST_ORDER, 0.85, 0.85);
     return new RecurrentKifSettings(
-        8, 4, 0.8, rule, rule, MergeRule.reference(), OuterLoop.SHARED_OPTIMIZER);
+        8, 4, 0.8, rule, rule, MergeRule.reference(), 0, OuterLoop.SHARED_OPTIMIZER);
   }
 
   /** As the method was released for LLaMA. */
@@ -69,11 +79,11 @@ public record RecurrentKifSettings(
     // The paper's score does not read the uncertainty: its smoothing is without effect.
     ImportanceRule rule = new ImportanceRule(Formula.FIRST_ORDER, 0.55, 0.55);
     return new RecurrentKifSettings(
-        8, 4, 0.8, rule, rule, MergeRule.paper(), OuterLoop.SHARED_OPTIMIZER);
+        8, 4, 0.8, rule, rule, MergeRule.paper(), 0, OuterLoop.SHARED_OPTIMIZER);
   }
 
   private RecurrentKifSettings with(OuterLoop other) {
     return new RecurrentKifSettings(
-        cycleLength, outerSteps, quantile, innerRule, outerRule, merge, other);
+        cycleLength, outerSteps, quantile, innerRule, outerRule, merge, historyEstimates, other);
   }
 }

@@ -105,6 +105,7 @@ public final class SampledPlan<B> implements TaskPlan<B> {
   private final Samples<B> samples;
   private final @Nullable Samples<B> memory;
   private final LearningRateSchedule schedule;
+  private final LearningRateSchedule replaySchedule;
   private final RandomKey key;
 
   /** The order drawn last: windows follow each other, so it is nearly always the one needed. */
@@ -112,7 +113,8 @@ public final class SampledPlan<B> implements TaskPlan<B> {
 
   /**
    * @param memory samples of earlier tasks; null in the first
-   * @param schedule of inner updates; an outer one takes the rate of the inner update to come
+   * @param schedule of inner updates
+   * @param replaySchedule of outer ones, which take the rate for the inner update to come
    * @param key of this task in this run
    */
   public SampledPlan(
@@ -120,11 +122,13 @@ public final class SampledPlan<B> implements TaskPlan<B> {
       Samples<B> samples,
       @Nullable Samples<B> memory,
       LearningRateSchedule schedule,
+      LearningRateSchedule replaySchedule,
       RandomKey key) {
     this.sampling = sampling;
     this.samples = samples;
     this.memory = memory;
     this.schedule = schedule;
+    this.replaySchedule = replaySchedule;
     this.key = key;
   }
 
@@ -211,7 +215,7 @@ public final class SampledPlan<B> implements TaskPlan<B> {
     return new Update<>(
         List.of(memory.batch().apply(first)),
         sampling.replayScale(),
-        schedule.at(completed),
+        replaySchedule.at(completed),
         key.at(REPLAY_DROPOUT).at(completed).at(repeat));
   }
 }

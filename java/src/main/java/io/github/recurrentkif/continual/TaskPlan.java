@@ -28,7 +28,7 @@ public interface TaskPlan<B> {
   /**
    * An update on replayed data.
    *
-   * @param completed updates on new data so far, from 1 to {@link #updates()}
+   * @param completed updates on new data so far, from 0 to {@link #updates()}
    * @param repeat from 0, within the outer loop that follows those updates
    * @throws IllegalStateException if there is no memory
    */

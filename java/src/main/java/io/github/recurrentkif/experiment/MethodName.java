@@ -4,9 +4,11 @@ import io.github.recurrentkif.continual.ContinualMethod;
 import io.github.recurrentkif.continual.LoraReplay;
 import io.github.recurrentkif.continual.RecurrentKif;
 import io.github.recurrentkif.continual.RecurrentKifSettings;
+import io.github.recurrentkif.continual.RecurrentKifSettings.OuterLoop;
 import io.github.recurrentkif.continual.SequentialLora;
 import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import java.util.Arrays;
@@ -62,13 +64,30 @@ public enum MethodName {
             preset.innerRule().formula(),
             settings.get(Settings.SENSITIVITY_DECAY),
             settings.get(Settings.UNCERTAINTY_DECAY));
+    int historyEstimates = settings.get(Settings.HISTORY_ESTIMATES);
+    OuterLoop outerLoop = settings.get(Settings.OUTER_LOOP);
+    if (historyEstimates > 0 && outerLoop == OuterLoop.IMPORTANCE_ONLY) {
+      throw new InputException(
+          "history-estimates="
+              + historyEstimates
+              + " and outer-loop=importance-only leave updates on memory nothing to do; leave out"
+              + " one of them");
+    }
     return new RecurrentKifSettings(
         settings.get(Settings.CYCLE_LENGTH),
         settings.get(Settings.OUTER_STEPS),
         settings.get(Settings.QUANTILE),
         rule,
         rule,
-        preset.merge(),
-        settings.get(Settings.OUTER_LOOP));
+        new MergeRule(
+            preset.merge().score(),
+            settings.get(Settings.MERGE_SHARED),
+            settings.get(Settings.MERGE_NEW),
+            settings.get(Settings.MERGE_OLD),
+            settings.get(Settings.MERGE_REDUNDANT),
+            preset.merge().resetInner(),
+            preset.merge().resetOuter()),
+        historyEstimates,
+        outerLoop);
   }
 }

@@ -1,5 +1,6 @@
 package io.github.recurrentkif.experiment;
 
+import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.memory.InputException;
 import java.math.BigDecimal;
 import java.util.ArrayList;
@@ -51,8 +52,9 @@ public record Setting<T>(
       case SequencedSet<?> set -> String.join(",", set.stream().map(String::valueOf).toList());
       case Double number when number == Math.rint(number) && Math.abs(number) < 1e6 ->
           String.valueOf(number.longValue());
-      case Double number ->
+      case Number number when number instanceof Double || number instanceof Float ->
           new BigDecimal(String.valueOf(number)).stripTrailingZeros().toPlainString();
+      case Coefficients pair -> print(pair.inner()) + "," + print(pair.outer());
       case Enum<?> choice -> choice.name().toLowerCase(Locale.ROOT).replace('_', '-');
       default -> String.valueOf(value);
     };
@@ -135,6 +137,22 @@ public record Setting<T>(
           SequencedSet<String> words = new LinkedHashSet<>();
           Arrays.stream(text.split(",", -1)).map(String::strip).forEach(words::add);
           return require(words, words.stream().noneMatch(String::isEmpty));
+        });
+  }
+
+  /** Factors of the inner and of the outer task vector. */
+  static Setting<Coefficients> pair(String name, Coefficients defaultValue, String description) {
+    return new Setting<>(
+        name,
+        defaultValue,
+        "two numbers from -10 to 10, separated by a comma",
+        description,
+        text -> {
+          List<Float> factors =
+              Arrays.stream(text.split(",", -1)).map(part -> (float) number(part.strip())).toList();
+          return require(
+              new Coefficients(factors.getFirst(), factors.getLast()),
+              factors.size() == 2 && factors.stream().allMatch(factor -> Math.abs(factor) <= 10));
         });
   }
 

@@ -4,6 +4,8 @@ import io.github.recurrentkif.continual.RecurrentKifSettings;
 import io.github.recurrentkif.continual.RecurrentKifSettings.OuterLoop;
 import io.github.recurrentkif.data.CausalEncoding;
 import io.github.recurrentkif.data.PromptFormat;
+import io.github.recurrentkif.kernels.MergeRule;
+import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.LoraConfig;
@@ -15,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.SequencedSet;
+import java.util.function.Function;
 
 /**
  * The settings of a run: every key there is, with its default as the method's release has it for
@@ -64,6 +67,27 @@ public final class Settings {
           "sensitivity-decay", 0.85, 1, "moving average of the sensitivity (beta 1; paper: 0.55)");
   public static final Setting<Double> UNCERTAINTY_DECAY =
       Setting.below("uncertainty-decay", 0.85, 1, "moving average of the uncertainty (beta 2)");
+  public static final Setting<Coefficients> MERGE_SHARED =
+      merging("merge-shared", MergeRule::shared, "important to both the new task and the history");
+  public static final Setting<Coefficients> MERGE_NEW =
+      merging("merge-new", MergeRule::newOnly, "important to the new task only");
+  public static final Setting<Coefficients> MERGE_OLD =
+      merging("merge-old", MergeRule::oldOnly, "important to the history only");
+  public static final Setting<Coefficients> MERGE_REDUNDANT =
+      merging("merge-redundant", MergeRule::redundant, "important to neither");
+  public static final Setting<Integer> HISTORY_ESTIMATES =
+      Setting.whole(
+          "history-estimates",
+          0,
+          0,
+          "memory batches that give the importance to the history once, before a task; 0: anew in"
+              + " every cycle");
+  public static final Setting<Double> OUTER_LEARNING_RATE =
+      Setting.upTo(
+          "outer-learning-rate",
+          0,
+          1,
+          "of updates on memory, at the peak of the same schedule; 0 for that of the others");
   public static final Setting<Integer> LORA_RANK =
       Setting.whole("lora-rank", 8, 1, 4096, "rank of the adapter");
   public static final Setting<Double> LORA_ALPHA =
@@ -150,6 +174,12 @@ public final class Settings {
           QUANTILE,
           SENSITIVITY_DECAY,
           UNCERTAINTY_DECAY,
+          MERGE_SHARED,
+          MERGE_NEW,
+          MERGE_OLD,
+          MERGE_REDUNDANT,
+          HISTORY_ESTIMATES,
+          OUTER_LEARNING_RATE,
           LORA_RANK,
           LORA_ALPHA,
           LORA_DROPOUT,
@@ -171,7 +201,11 @@ public final class Settings {
   private static final Map<Setting<?>, Object> OF_PAPER =
       Map.of(
           SENSITIVITY_DECAY, RecurrentKifSettings.paper().innerRule().beta1(),
-          UNCERTAINTY_DECAY, RecurrentKifSettings.paper().innerRule().beta2());
+          UNCERTAINTY_DECAY, RecurrentKifSettings.paper().innerRule().beta2(),
+          MERGE_SHARED, MergeRule.paper().shared(),
+          MERGE_NEW, MergeRule.paper().newOnly(),
+          MERGE_OLD, MergeRule.paper().oldOnly(),
+          MERGE_REDUNDANT, MergeRule.paper().redundant());
 
   /** What LLaMA and its kin need instead. */
   private static final Map<Setting<?>, Object> OF_LLAMA =
@@ -182,6 +216,14 @@ public final class Settings {
           PromptFormat.ALPACA);
 
   private final Map<Setting<?>, Object> chosen;
+
+  private static Setting<Coefficients> merging(
+      String name, Function<MergeRule, Coefficients> which, String parameters) {
+    return Setting.pair(
+        name,
+        which.apply(MergeRule.reference()),
+        "factors of the inner and the outer task vector for parameters " + parameters);
+  }
 
   private Settings(Map<Setting<?>, Object> chosen) {
     this.chosen = Map.copyOf(chosen);

@@ -59,15 +59,21 @@ final class TaskPlans {
             settings.get(Settings.MICRO_BATCH_SIZE),
             settings.get(Settings.ACCUMULATION),
             settings.get(Settings.MEMORY_BATCH_SIZE));
+    long updates = sampling.updates(samples.size());
+    double innerRate = settings.get(Settings.LEARNING_RATE);
+    double outerRate = settings.get(Settings.OUTER_LEARNING_RATE);
     return new SampledPlan<>(
         sampling,
         source(samples),
         replayed.isEmpty() ? null : source(replayed),
-        new LearningRateSchedule.WarmupLinear(
-            settings.get(Settings.LEARNING_RATE),
-            settings.get(Settings.WARMUP_UPDATES),
-            sampling.updates(samples.size())),
+        schedule(innerRate, updates),
+        schedule(outerRate == 0 ? innerRate : outerRate, updates),
         learning.at(number));
+  }
+
+  private LearningRateSchedule schedule(double peak, long updates) {
+    return new LearningRateSchedule.WarmupLinear(
+        peak, settings.get(Settings.WARMUP_UPDATES), updates);
   }
 
   /** Keeps some samples of a finished task. */

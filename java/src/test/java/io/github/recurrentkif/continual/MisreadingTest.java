@@ -101,16 +101,16 @@ class MisreadingTest {
     ImportanceRule quick = new ImportanceRule(Formula.FIRST_ORDER, 0.55, 0.55);
     runs.put(
         "betas of the paper for the new task only",
-        () -> with(new RecurrentKifSettings(4, 2, 0.8, quick, first, rule, shared)));
+        () -> with(new RecurrentKifSettings(4, 2, 0.8, quick, first, rule, 0, shared)));
     runs.put(
         "betas of the paper for the history only",
-        () -> with(new RecurrentKifSettings(4, 2, 0.8, first, quick, rule, shared)));
+        () -> with(new RecurrentKifSettings(4, 2, 0.8, first, quick, rule, 0, shared)));
     runs.put(
         "one outer step",
-        () -> with(new RecurrentKifSettings(4, 1, 0.8, first, first, rule, shared)));
+        () -> with(new RecurrentKifSettings(4, 1, 0.8, first, first, rule, 0, shared)));
     runs.put(
         "a longer cycle",
-        () -> with(new RecurrentKifSettings(8, 2, 0.8, first, first, rule, shared)));
+        () -> with(new RecurrentKifSettings(8, 2, 0.8, first, first, rule, 0, shared)));
 
     var schedule = Problem.LARGER.schedule();
     long updates = Problem.LARGER.updates();

@@ -136,7 +136,7 @@ final class QuadraticTrace {
   static RecurrentKifSettings settings(
       double beta, double quantile, MergeRule merge, OuterLoop outerLoop) {
     ImportanceRule rule = new ImportanceRule(Formula.FIRST_ORDER, beta, beta);
-    return new RecurrentKifSettings(4, 2, quantile, rule, rule, merge, outerLoop);
+    return new RecurrentKifSettings(4, 2, quantile, rule, rule, merge, 0, outerLoop);
   }
 
   /** One event of a run, as the trace has them. */

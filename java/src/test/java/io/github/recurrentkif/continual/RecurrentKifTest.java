@@ -169,6 +169,7 @@ class RecurrentKifTest {
         new Samples<>(12, numbers -> numbers),
         memory == 0 ? null : new Samples<>(memory, RecurrentKifTest::remembered),
         new WarmupLinear(0.05, 2, sampling.updates(12)),
+        new WarmupLinear(0.05, 2, sampling.updates(12)),
         RandomKey.ofSeed(5).at(task));
   }
 
@@ -183,7 +184,7 @@ class RecurrentKifTest {
 
   private static RecurrentKifSettings settings(OuterLoop outerLoop) {
     ImportanceRule rule = RecurrentKifSettings.reference().innerRule();
-    return new RecurrentKifSettings(4, 2, 0.8, rule, rule, MergeRule.reference(), outerLoop);
+    return new RecurrentKifSettings(4, 2, 0.8, rule, rule, MergeRule.reference(), 0, outerLoop);
   }
 
   private static RecurrentKif<int[]> recurrentKif() {
@@ -520,6 +521,74 @@ class RecurrentKifTest {
     assertEquals(MergeRule.paper(), paper.merge());
   }
 
+  /** The sensitivity to the history before each merge of the second task. */
+  private static List<float[]> historyOfSecondTask(int historyEstimates) {
+    ImportanceRule rule = RecurrentKifSettings.reference().innerRule();
+    RecurrentKifSettings settings =
+        new RecurrentKifSettings(
+            4,
+            2,
+            0.8,
+            rule,
+            rule,
+            MergeRule.reference(),
+            historyEstimates,
+            OuterLoop.SHARED_OPTIMIZER);
+    List<float[]> history = new ArrayList<>();
+    try (Run run = new Run(new RecurrentKif<>(settings, LAYOUT, KERNELS))) {
+      run.task(plan(4, 0, 1));
+      run.task(
+          plan(4, 5, 2),
+          event -> {
+            if (event instanceof BeforeMerge merge) {
+              history.add(merge.outer().sensitivity().download("w"));
+            }
+          });
+    }
+    return history;
+  }
+
+  @Test
+  void estimatesTheHistoryOnceWhereAskedTo() {
+    List<float[]> anew = historyOfSecondTask(0);
+    List<float[]> once = historyOfSecondTask(3);
+    assertEquals(3, once.size());
+    assertFalse(Arrays.equals(anew.get(0), anew.get(1)));
+    assertFalse(Arrays.equals(new float[PARAMETERS], once.getFirst()));
+    once.forEach(history -> assertArrayEquals(once.getFirst(), history));
+    assertFalse(Arrays.equals(historyOfSecondTask(2).getFirst(), once.getFirst()));
+  }
+
+  @Test
+  void withoutIdentificationBothTaskVectorsStay() {
+    ImportanceRule rule = RecurrentKifSettings.reference().innerRule();
+    MergeRule.Coefficients both = new MergeRule.Coefficients(1, 1);
+    MergeRule sum =
+        new MergeRule(MergeRule.reference().score(), both, both, both, both, true, false);
+    List<float[]> before = new ArrayList<>();
+    List<float[]> after = new ArrayList<>();
+    try (Run run =
+        new Run(
+            new RecurrentKif<>(
+                new RecurrentKifSettings(4, 2, 0.8, rule, rule, sum, 0, OuterLoop.SHARED_OPTIMIZER),
+                LAYOUT,
+                KERNELS))) {
+      run.task(
+          plan(4, 5, 1),
+          event -> {
+            switch (event) {
+              case BeforeMerge merge -> before.add(merge.weights().download("w"));
+              case AfterFusion fused -> after.add(fused.weights().download("w"));
+              default -> {}
+            }
+          });
+    }
+    assertEquals(3, after.size());
+    for (int i = 0; i < after.size(); i++) {
+      assertArrayEquals(before.get(i), after.get(i), 1e-6f);
+    }
+  }
+
   @ParameterizedTest
   @EnumSource(OuterLoop.class)
   void refusesSettingsThatMakeNoSense(OuterLoop outerLoop) {
@@ -527,12 +596,15 @@ class RecurrentKifTest {
     MergeRule merge = MergeRule.reference();
     assertThrows(
         IllegalArgumentException.class,
-        () -> new RecurrentKifSettings(0, 4, 0.8, rule, rule, merge, outerLoop));
+        () -> new RecurrentKifSettings(0, 4, 0.8, rule, rule, merge, 0, outerLoop));
     assertThrows(
         IllegalArgumentException.class,
-        () -> new RecurrentKifSettings(8, 0, 0.8, rule, rule, merge, outerLoop));
+        () -> new RecurrentKifSettings(8, 0, 0.8, rule, rule, merge, 0, outerLoop));
     assertThrows(
         IllegalArgumentException.class,
-        () -> new RecurrentKifSettings(8, 4, 1.2, rule, rule, merge, outerLoop));
+        () -> new RecurrentKifSettings(8, 4, 1.2, rule, rule, merge, 0, outerLoop));
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> new RecurrentKifSettings(8, 4, 0.8, rule, rule, merge, 1, OuterLoop.IMPORTANCE_ONLY));
   }
 }

@@ -25,6 +25,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class SampledPlanTest {
 
   private static final LearningRateSchedule SCHEDULE = new WarmupLinear(1e-3, 50, 66);
+  private static final LearningRateSchedule REPLAY_SCHEDULE = new WarmupLinear(2e-4, 50, 66);
 
   private static SampledPlan<List<Integer>> plan(Sampling sampling, int samples, int memory) {
     return plan(sampling, samples, memory, RandomKey.ofSeed(42).at(1));
@@ -39,6 +40,7 @@ class SampledPlanTest {
             ? null
             : new Samples<>(memory, numbers -> Arrays.stream(numbers).boxed().toList()),
         SCHEDULE,
+        REPLAY_SCHEDULE,
         key);
   }
 
@@ -143,7 +145,7 @@ class SampledPlanTest {
         Update<List<Integer>> outer = plan.outer(completed, repeat);
         assertEquals(1, outer.microBatches().size());
         assertEquals(0.25f, outer.scale());
-        assertEquals(SCHEDULE.at(completed), outer.learningRate());
+        assertEquals(REPLAY_SCHEDULE.at(completed), outer.learningRate());
         List<Integer> rows = outer.microBatches().getFirst();
         assertEquals(8, new HashSet<>(rows).size());
         rows.forEach(row -> seen[row]++);

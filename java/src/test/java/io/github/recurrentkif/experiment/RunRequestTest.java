@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -52,6 +53,7 @@ class RunRequestTest {
               learning-rate: 1e-3
               lora-targets: [q, k]
               mode: paper
+              merge-old: [0.25, 1e-2]
             """);
     RunConfiguration run = request.configuration();
     assertEquals(Path.of("models/t5"), run.model());
@@ -64,6 +66,9 @@ class RunRequestTest {
     assertEquals(1e-3, run.settings().get(Settings.LEARNING_RATE));
     assertEquals(List.of("q", "k"), List.copyOf(run.settings().get(Settings.LORA_TARGETS)));
     assertEquals(0.55, run.settings().get(Settings.SENSITIVITY_DECAY));
+    assertEquals(new Coefficients(1, 1), run.settings().get(Settings.MERGE_SHARED));
+    assertEquals(new Coefficients(0.25f, 0.01f), run.settings().get(Settings.MERGE_OLD));
+    assertEquals("0.25,0.01", run.settings().resolved().get("merge-old"));
   }
 
   @Test
@@ -88,6 +93,8 @@ class RunRequestTest {
         "settings:\\n\\n  epochs: 0       | line 3 | whole number",
         "settings: {checkpoint-seconds: 30d} | line 1 | a number from 0 to 86400",
         "settings: {quantile: 1.5}        | line 1 | a number from 0 to 1",
+        "settings: {merge-new: [1]}       | line 1 | two numbers",
+        "settings: {merge-new: '1,2,3'}   | line 1 | two numbers",
         "method: recurent-kif             | line 1 | unknown method",
         "model: a\\nmodel: b              | line 2 | wice",
         "tasks: &t [a]\\nmodel: *t        | line 2 | alias",

@@ -87,6 +87,7 @@ public final class QuadraticTraceCheck {
             rule,
             rule,
             MergeRule.reference(),
+            0,
             RecurrentKifSettings.OuterLoop.SHARED_OPTIMIZER);
     OptimizerSettings reference = OptimizerSettings.reference();
     OptimizerSettings optimizer =

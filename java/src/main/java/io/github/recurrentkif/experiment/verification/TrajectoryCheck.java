@@ -172,6 +172,7 @@ public final class TrajectoryCheck {
                 reference.redundant(),
                 c.resetInner(),
                 c.resetOuter()),
+            0,
             RecurrentKifSettings.OuterLoop.SHARED_OPTIMIZER);
     double[] adam = c.adam();
     OptimizerSettings optimizer =
