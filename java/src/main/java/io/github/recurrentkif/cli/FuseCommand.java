@@ -1,5 +1,6 @@
 package io.github.recurrentkif.cli;
 
+import io.github.recurrentkif.experiment.Build;
 import io.github.recurrentkif.fusion.AdaptedModel;
 import io.github.recurrentkif.fusion.ConcatenatedAdapter;
 import io.github.recurrentkif.fusion.FusedFolder;
@@ -514,7 +515,7 @@ final class FuseCommand implements Callable<Integer> {
     if (adapters != null) {
       record.put("adapters", adapters);
     }
-    record.put("made_by", "kif " + Version.current());
+    record.put("made_by", "kif " + Build.current().version());
     return record;
   }
 }

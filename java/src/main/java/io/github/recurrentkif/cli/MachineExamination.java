@@ -1,10 +1,9 @@
 package io.github.recurrentkif.cli;
 
 import com.sun.management.OperatingSystemMXBean;
-import java.io.IOException;
+import io.github.recurrentkif.experiment.Build;
+import io.github.recurrentkif.experiment.Processor;
 import java.lang.management.ManagementFactory;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 
@@ -23,12 +22,14 @@ final class MachineExamination implements Examination {
 
   @Override
   public List<Finding> findings() {
-    Processor processor = processor();
+    Processor processor = Processor.present();
     String name = processor.model().isEmpty() ? "of unknown model" : processor.model();
     String features =
         processor.features().isEmpty() ? "unknown" : String.join(" ", processor.features());
     OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
+    Build build = Build.current();
     return List.of(
+        Finding.ok("kif", build.version() + ", commit " + build.commit()),
         java(Runtime.version()),
         Finding.ok(
             "system",
@@ -52,15 +53,6 @@ final class MachineExamination implements Examination {
           "Java", value, "can corrupt arrays (JDK-8377811): install a JDK " + OLDEST + " or newer");
     }
     return Finding.ok("Java", value);
-  }
-
-  private static Processor processor() {
-    try {
-      return Processor.parse(Files.readString(Path.of("/proc/cpuinfo")));
-    } catch (IOException _) {
-      // Not Linux.
-      return new Processor("", List.of());
-    }
   }
 
   private static String property(String key) {

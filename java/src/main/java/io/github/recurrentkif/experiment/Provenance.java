@@ -49,6 +49,8 @@ record Provenance(SequencedMap<String, String> inputs, SequencedMap<String, Stri
       inputs.put("data/" + task.name() + "/evaluation", hash(task.evaluationFile()));
     }
     SequencedMap<String, String> environment = new LinkedHashMap<>();
+    Build build = Build.current();
+    environment.put("kif", build.version() + ", commit " + build.commit());
     environment.put("java", Runtime.version().toString());
     environment.put(
         "machine",
@@ -58,6 +60,9 @@ record Provenance(SequencedMap<String, String> inputs, SequencedMap<String, Stri
             + ", "
             + Runtime.getRuntime().availableProcessors()
             + " cores");
+    Processor processor = Processor.present();
+    environment.put("processor", processor.model());
+    environment.put("instructions", String.join(" ", processor.features()));
     environment.put("onnx_runtime", backend.runtime().version());
     environment.put("kernels", backend.kernels().description());
     environment.put(GRAPH, backend.graph());

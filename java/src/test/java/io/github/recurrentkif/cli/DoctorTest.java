@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.cli.Finding.Status;
+import io.github.recurrentkif.experiment.Build;
+import io.github.recurrentkif.experiment.Processor;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -94,10 +96,17 @@ class DoctorTest {
   }
 
   @Test
+  void the_build_knows_its_commit() {
+    String commit = Build.current().commit();
+    assertTrue(commit.matches("unknown|[0-9a-f]{7,40}(-dirty)?"), commit);
+  }
+
+  @Test
   void this_machine_can_be_examined() {
     List<Finding> findings = new MachineExamination().findings();
     assertEquals(
-        List.of("Java", "system", "processor", "instructions", "cores", "memory", "Java heap"),
+        List.of(
+            "kif", "Java", "system", "processor", "instructions", "cores", "memory", "Java heap"),
         findings.stream().map(Finding::name).toList());
   }
 

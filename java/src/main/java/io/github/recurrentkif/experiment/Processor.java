@@ -1,5 +1,8 @@
-package io.github.recurrentkif.cli;
+package io.github.recurrentkif.experiment;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -12,7 +15,7 @@ import java.util.Set;
  * @param model what it calls itself; empty if it does not say
  * @param features of those our kernels and ONNX Runtime choose code by, the ones it has
  */
-record Processor(String model, List<String> features) {
+public record Processor(String model, List<String> features) {
 
   private static final List<String> OF_INTEREST =
       List.of(
@@ -30,7 +33,17 @@ record Processor(String model, List<String> features) {
           "sve",
           "sve2");
 
-  static Processor parse(String cpuinfo) {
+  /** The one of this machine; empty where there is no such file. */
+  public static Processor present() {
+    try {
+      return parse(Files.readString(Path.of("/proc/cpuinfo")));
+    } catch (IOException _) {
+      // Not Linux.
+      return new Processor("", List.of());
+    }
+  }
+
+  public static Processor parse(String cpuinfo) {
     String model = "";
     Set<String> flags = new HashSet<>();
     for (String line : cpuinfo.lines().toList()) {
