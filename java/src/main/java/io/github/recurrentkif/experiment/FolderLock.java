@@ -3,6 +3,7 @@ package io.github.recurrentkif.experiment;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -65,6 +66,9 @@ final class FolderLock implements AutoCloseable {
     try {
       lock = channel.tryLock();
       return lock == null ? Optional.empty() : Optional.of(new FolderLock(file, channel, lock));
+    } catch (OverlappingFileLockException e) {
+      // Held in this process, but not through this class.
+      return Optional.empty();
     } finally {
       if (lock == null) {
         channel.close();
@@ -87,6 +91,8 @@ final class FolderLock implements AutoCloseable {
             FileLock lock = channel.tryLock(0, Long.MAX_VALUE, true)) {
           return lock == null;
         }
+      } catch (OverlappingFileLockException e) {
+        return true;
       } catch (IOException e) {
         // Some network file systems know no locks; then nobody can hold one.
         return false;
