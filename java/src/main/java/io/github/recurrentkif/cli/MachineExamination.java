@@ -27,9 +27,8 @@ final class MachineExamination implements Examination {
     String features =
         processor.features().isEmpty() ? "unknown" : String.join(" ", processor.features());
     OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
-    Build build = Build.current();
     return List.of(
-        Finding.ok("kif", build.version() + ", commit " + build.commit()),
+        Finding.ok("kif", Build.current().text()),
         java(Runtime.version()),
         Finding.ok(
             "system",

@@ -8,9 +8,8 @@ public final class Version implements IVersionProvider {
 
   @Override
   public String[] getVersion() {
-    Build build = Build.current();
     return new String[] {
-      "kif " + build.version() + ", commit " + build.commit(),
+      "kif " + Build.current().text(),
       "Java "
           + Runtime.version()
           + ", "

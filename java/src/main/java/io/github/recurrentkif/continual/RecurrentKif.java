@@ -97,11 +97,11 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
   }
 
   private Outcome replay(Update<B> update, Learner<B> learner) {
+    if (settings.historyEstimates() > 0) {
+      return learner.update(update);
+    }
     return switch (settings.outerLoop()) {
-      case SHARED_OPTIMIZER ->
-          settings.historyEstimates() == 0
-              ? learner.update(update, outer, settings.outerRule())
-              : learner.update(update);
+      case SHARED_OPTIMIZER -> learner.update(update, outer, settings.outerRule());
       case IMPORTANCE_ONLY -> learner.estimate(update, outer, settings.outerRule());
     };
   }

@@ -29,7 +29,7 @@ public interface TaskPlan<B> {
    * An update on replayed data.
    *
    * @param completed updates on new data so far, from 0 to {@link #updates()}
-   * @param repeat from 0, within the outer loop that follows those updates
+   * @param repeat from 0, of those that follow these updates and precede the next
    * @throws IllegalStateException if there is no memory
    */
   Update<B> outer(long completed, int repeat);

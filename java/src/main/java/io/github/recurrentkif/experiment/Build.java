@@ -14,6 +14,11 @@ import java.util.Properties;
  */
 public record Build(String version, String commit) {
 
+  /** For people: {@code 0.1.0, commit 0123456789ab}. */
+  public String text() {
+    return version + ", commit " + commit;
+  }
+
   /** As Maven wrote it into the jar. */
   public static Build current() {
     Properties properties = new Properties();

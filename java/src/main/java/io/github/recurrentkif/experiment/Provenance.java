@@ -49,8 +49,7 @@ record Provenance(SequencedMap<String, String> inputs, SequencedMap<String, Stri
       inputs.put("data/" + task.name() + "/evaluation", hash(task.evaluationFile()));
     }
     SequencedMap<String, String> environment = new LinkedHashMap<>();
-    Build build = Build.current();
-    environment.put("kif", build.version() + ", commit " + build.commit());
+    environment.put("kif", Build.current().text());
     environment.put("java", Runtime.version().toString());
     environment.put(
         "machine",

@@ -50,10 +50,8 @@ public record Setting<T>(
   static String print(Object value) {
     return switch (value) {
       case SequencedSet<?> set -> String.join(",", set.stream().map(String::valueOf).toList());
-      case Double number when number == Math.rint(number) && Math.abs(number) < 1e6 ->
-          String.valueOf(number.longValue());
-      case Number number when number instanceof Double || number instanceof Float ->
-          new BigDecimal(String.valueOf(number)).stripTrailingZeros().toPlainString();
+      case Double _, Float _ ->
+          new BigDecimal(String.valueOf(value)).stripTrailingZeros().toPlainString();
       case Coefficients pair -> print(pair.inner()) + "," + print(pair.outer());
       case Enum<?> choice -> choice.name().toLowerCase(Locale.ROOT).replace('_', '-');
       default -> String.valueOf(value);

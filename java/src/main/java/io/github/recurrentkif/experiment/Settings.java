@@ -217,16 +217,16 @@ public final class Settings {
 
   private final Map<Setting<?>, Object> chosen;
 
+  private Settings(Map<Setting<?>, Object> chosen) {
+    this.chosen = Map.copyOf(chosen);
+  }
+
   private static Setting<Coefficients> merging(
       String name, Function<MergeRule, Coefficients> which, String parameters) {
     return Setting.pair(
         name,
         which.apply(MergeRule.reference()),
         "factors of the inner and the outer task vector for parameters " + parameters);
-  }
-
-  private Settings(Map<Setting<?>, Object> chosen) {
-    this.chosen = Map.copyOf(chosen);
   }
 
   /** Every setting there is, in the order to show them. */

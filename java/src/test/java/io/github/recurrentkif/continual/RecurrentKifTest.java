@@ -183,8 +183,13 @@ class RecurrentKifTest {
   }
 
   private static RecurrentKifSettings settings(OuterLoop outerLoop) {
+    return settings(MergeRule.reference(), 0, outerLoop);
+  }
+
+  private static RecurrentKifSettings settings(
+      MergeRule merge, int historyEstimates, OuterLoop outerLoop) {
     ImportanceRule rule = RecurrentKifSettings.reference().innerRule();
-    return new RecurrentKifSettings(4, 2, 0.8, rule, rule, MergeRule.reference(), 0, outerLoop);
+    return new RecurrentKifSettings(4, 2, 0.8, rule, rule, merge, historyEstimates, outerLoop);
   }
 
   private static RecurrentKif<int[]> recurrentKif() {
@@ -523,17 +528,8 @@ class RecurrentKifTest {
 
   /** The sensitivity to the history before each merge of the second task. */
   private static List<float[]> historyOfSecondTask(int historyEstimates) {
-    ImportanceRule rule = RecurrentKifSettings.reference().innerRule();
     RecurrentKifSettings settings =
-        new RecurrentKifSettings(
-            4,
-            2,
-            0.8,
-            rule,
-            rule,
-            MergeRule.reference(),
-            historyEstimates,
-            OuterLoop.SHARED_OPTIMIZER);
+        settings(MergeRule.reference(), historyEstimates, OuterLoop.SHARED_OPTIMIZER);
     List<float[]> history = new ArrayList<>();
     try (Run run = new Run(new RecurrentKif<>(settings, LAYOUT, KERNELS))) {
       run.task(plan(4, 0, 1));
@@ -561,7 +557,6 @@ class RecurrentKifTest {
 
   @Test
   void withoutIdentificationBothTaskVectorsStay() {
-    ImportanceRule rule = RecurrentKifSettings.reference().innerRule();
     MergeRule.Coefficients both = new MergeRule.Coefficients(1, 1);
     MergeRule sum =
         new MergeRule(MergeRule.reference().score(), both, both, both, both, true, false);
@@ -569,10 +564,7 @@ class RecurrentKifTest {
     List<float[]> after = new ArrayList<>();
     try (Run run =
         new Run(
-            new RecurrentKif<>(
-                new RecurrentKifSettings(4, 2, 0.8, rule, rule, sum, 0, OuterLoop.SHARED_OPTIMIZER),
-                LAYOUT,
-                KERNELS))) {
+            new RecurrentKif<>(settings(sum, 0, OuterLoop.SHARED_OPTIMIZER), LAYOUT, KERNELS))) {
       run.task(
           plan(4, 5, 1),
           event -> {
