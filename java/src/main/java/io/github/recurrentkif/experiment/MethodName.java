@@ -44,6 +44,24 @@ public enum MethodName {
                     "unknown method '" + text + "'; there are " + String.join(", ", texts())));
   }
 
+  /**
+   * Settings that fit one by one and not together.
+   *
+   * @throws InputException if this method cannot work with them
+   */
+  void require(Settings settings) {
+    int historyEstimates = settings.get(Settings.HISTORY_ESTIMATES);
+    if (this == RECURRENT_KIF
+        && historyEstimates > 0
+        && settings.get(Settings.OUTER_LOOP) == OuterLoop.IMPORTANCE_ONLY) {
+      throw new InputException(
+          "history-estimates="
+              + historyEstimates
+              + " and outer-loop=importance-only leave updates on memory nothing to do; leave out"
+              + " one of them");
+    }
+  }
+
   /** Makes the method for weights of this layout. */
   <B> ContinualMethod<B> create(Settings settings, ParameterLayout layout, Kernels kernels) {
     return switch (this) {
@@ -64,15 +82,6 @@ public enum MethodName {
             preset.innerRule().formula(),
             settings.get(Settings.SENSITIVITY_DECAY),
             settings.get(Settings.UNCERTAINTY_DECAY));
-    int historyEstimates = settings.get(Settings.HISTORY_ESTIMATES);
-    OuterLoop outerLoop = settings.get(Settings.OUTER_LOOP);
-    if (historyEstimates > 0 && outerLoop == OuterLoop.IMPORTANCE_ONLY) {
-      throw new InputException(
-          "history-estimates="
-              + historyEstimates
-              + " and outer-loop=importance-only leave updates on memory nothing to do; leave out"
-              + " one of them");
-    }
     return new RecurrentKifSettings(
         settings.get(Settings.CYCLE_LENGTH),
         settings.get(Settings.OUTER_STEPS),
@@ -87,7 +96,7 @@ public enum MethodName {
             settings.get(Settings.MERGE_REDUNDANT),
             preset.merge().resetInner(),
             preset.merge().resetOuter()),
-        historyEstimates,
-        outerLoop);
+        settings.get(Settings.HISTORY_ESTIMATES),
+        settings.get(Settings.OUTER_LOOP));
   }
 }

@@ -21,7 +21,8 @@ public record RunConfiguration(
     Path model, Path data, List<String> tasks, MethodName method, Settings settings) {
 
   /**
-   * @throws InputException if there is no task, or one stands twice
+   * @throws InputException if there is no task, or one stands twice, or the method cannot work with
+   *     the settings
    */
   public RunConfiguration {
     tasks = List.copyOf(tasks);
@@ -31,6 +32,7 @@ public record RunConfiguration(
     if (new LinkedHashSet<>(tasks).size() != tasks.size()) {
       throw new InputException("a task stands twice in --tasks " + String.join(",", tasks));
     }
+    method.require(settings);
   }
 
   /** This run, with what nobody chose as the family of the model needs it. */

@@ -72,6 +72,17 @@ class RunRequestTest {
   }
 
   @Test
+  void settings_that_do_not_go_together_are_refused_before_a_run_begins() throws IOException {
+    String settings = "settings: {history-estimates: 3, outer-loop: importance-only}\n";
+    String run = "model: m\ndata: d\ntasks: x\n" + settings;
+    String message = assertThrows(InputException.class, () -> read(run).configuration()).toString();
+    assertTrue(message.contains("history-estimates=3"), message);
+    assertTrue(message.contains("outer-loop=importance-only"), message);
+    RunConfiguration other = read(run + "method: lora-replay\n").configuration();
+    assertEquals(3, other.settings().get(Settings.HISTORY_ESTIMATES));
+  }
+
+  @Test
   void a_stronger_request_wins_key_by_key() throws IOException {
     RunRequest file =
         read("model: a\ndata: d\ntasks: x, y\noutput: o\nsettings: {epochs: 3, seed: 5}\n");
