@@ -74,7 +74,7 @@ class RunRequestTest {
   @Test
   void settings_that_do_not_go_together_are_refused_before_a_run_begins() throws IOException {
     String settings = "settings: {history-estimates: 3, outer-loop: importance-only}\n";
-    String run = "model: m\ndata: d\ntasks: x\n" + settings;
+    String run = "model: m\ndata: d\ntasks: x\noutput: o\n" + settings;
     String message = assertThrows(InputException.class, () -> read(run).configuration()).toString();
     assertTrue(message.contains("history-estimates=3"), message);
     assertTrue(message.contains("outer-loop=importance-only"), message);
