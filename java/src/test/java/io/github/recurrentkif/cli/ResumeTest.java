@@ -77,6 +77,7 @@ class ResumeTest {
     Random random = new Random(seed);
     int kills = kills(method);
     int killed = 0;
+    int anew = 0;
     List<String> arguments = runs.train(method.text(), run);
     // A run that came to its end before its kill begins anew, so that every kill counts.
     while (killed < kills) {
@@ -90,7 +91,7 @@ class ResumeTest {
       } else {
         assertEquals(0, process.exitValue(), runs.output());
         assertSameFiles(whole, run);
-        run = folder.resolve("killed-after-" + killed);
+        run = folder.resolve("killed-" + ++anew);
         arguments = runs.train(method.text(), run);
       }
       assertTrue(Files.exists(run.resolve("configuration.json")) || arguments.contains("train"));
