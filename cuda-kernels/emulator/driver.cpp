@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <vector>
 
 extern "C" {
 void emulator_order(uint64_t seed);
@@ -31,6 +32,7 @@ using Address = unsigned long long;
 int context, queue, module;
 bool initialised, loaded;
 thread_local void *current;
+thread_local std::vector<void *> below;
 
 char *pointer(Address address) { return reinterpret_cast<char *>(address); }
 
@@ -92,6 +94,20 @@ EXPORT int cuDevicePrimaryCtxRetain(void **result, int) {
 }
 EXPORT int cuCtxSetCurrent(void *wanted) {
   current = wanted;
+  return SUCCESS;
+}
+EXPORT int cuCtxPushCurrent_v2(void *wanted) {
+  below.push_back(current);
+  current = wanted;
+  return SUCCESS;
+}
+EXPORT int cuCtxPopCurrent_v2(void **popped) {
+  if (below.empty()) {
+    return INVALID_CONTEXT;
+  }
+  *popped = current;
+  current = below.back();
+  below.pop_back();
   return SUCCESS;
 }
 EXPORT int cuStreamCreate(void **result, unsigned) {

@@ -1,4 +1,4 @@
-"""Compiles libkif with native/build.sh and puts it into the wheel, beside the Python files."""
+"""Compiles libkif with native/build.sh; it and the PTX go into the wheel, beside the Python files."""
 
 import platform
 import shutil
@@ -11,6 +11,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
+PTX = HERE.parents[1] / "java/src/main/resources/io/github/recurrentkif/kernels/cuda/kif.ptx"
 LIBRARY = "libkif.dylib" if sys.platform == "darwin" else "libkif.so"
 
 
@@ -18,8 +19,9 @@ class BuildWithLibrary(build_py):
     def run(self):
         super().run()
         script = HERE.parent / "build.sh"
-        if not script.is_file():
-            sys.exit(f"recurrent-kif builds from a checkout only: {script} is missing")
+        for needed in (script, PTX):
+            if not needed.is_file():
+                sys.exit(f"recurrent-kif builds from a checkout only: {needed} is missing")
         if sys.platform not in ("linux", "darwin"):
             sys.exit(f"recurrent-kif builds on Linux and macOS, not on {platform.system()}")
         package = Path(self.build_lib).resolve() / "recurrent_kif"
@@ -29,6 +31,7 @@ class BuildWithLibrary(build_py):
         if "kif.operators=optional" in (work / "test.properties").read_text() or not built:
             sys.exit("recurrent-kif needs a C compiler: install gcc or clang, or set CC")
         shutil.copyfile(built[0], package / LIBRARY)
+        shutil.copyfile(PTX, package / PTX.name)
 
 
 class PlatformWheel(bdist_wheel):

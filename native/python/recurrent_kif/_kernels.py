@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy
 
+from . import _cuda
+
 _ABI = 1
 _FLOAT32 = numpy.dtype(numpy.float32)
 _FORMULAS = {"first-order": 0, "second-order": 1, "mixed": 2}
@@ -149,97 +151,177 @@ def _check(status):
         raise KifError(_library.kif_status_text(status).decode())
 
 
+# Looked up once: a call takes microseconds.
+_accumulate = _library.kif_accumulate
+_squared_norm = _library.kif_squared_norm
+_adamw = _library.kif_adamw
+_importance = _library.kif_importance
+_adamw_importance = _library.kif_adamw_importance
+_threshold = _library.kif_threshold
+_merge = _library.kif_merge
+_mask_counts = _library.kif_mask_counts
+_byref, _addressof = ctypes.byref, ctypes.addressof
+_Bytes = ctypes.c_char * 0
+_ndarray, _isfinite = numpy.ndarray, math.isfinite
+
+_forks = 0
+
+
+def _after_fork():
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Gpu(NamedTuple):
+    """Where arrays on a GPU lie, and the stream on which work on them is queued."""
+
+    ordinal: int
+    stream: int
+
+
 def _place(name, array, written):
-    """The address and the number of elements of an array that a kernel may work on."""
-    if isinstance(array, numpy.ndarray):
-        if array.dtype != _FLOAT32:
-            raise TypeError(f"{name}: expected float32, found {array.dtype}")
-        if not array.flags.c_contiguous:
+    """The address and the number of elements of an array that a kernel may work on, and its GPU."""
+    if isinstance(array, _ndarray):
+        dtype = array.dtype
+        if dtype is not _FLOAT32 and dtype != _FLOAT32:
+            raise TypeError(f"{name}: expected float32, found {dtype}")
+        flags = array.flags
+        if not flags.c_contiguous:
             raise ValueError(f"{name}: expected a contiguous array")
-        if written and not array.flags.writeable:
+        if flags.writeable:
+            # A third of the time of array.__array_interface__.
+            return _addressof(_Bytes.from_buffer(array)), array.size, None
+        if written:
             raise ValueError(f"{name}: the array is read-only")
-        return array.__array_interface__["data"][0], array.size
+        return array.__array_interface__["data"][0], array.size, None
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(array, torch.Tensor):
+        if hasattr(array, "__cuda_array_interface__"):
+            return _place_of_interface(name, array.__cuda_array_interface__, written)
         raise TypeError(f"{name}: expected a NumPy array or a tensor, found {type(array).__name__}")
-    if array.device.type != "cpu":
-        raise NotImplementedError(f"{name}: tensors on {array.device.type} are not supported yet")
     if array.layout is not torch.strided:
         raise TypeError(f"{name}: expected a dense tensor, found {array.layout}")
     if array.dtype is not torch.float32:
         raise TypeError(f"{name}: expected float32, found {array.dtype}")
     if not array.is_contiguous():
         raise ValueError(f"{name}: expected a contiguous tensor")
-    return array.data_ptr(), array.numel()
+    if array.is_cpu:
+        return array.data_ptr(), array.numel(), None
+    device = array.device
+    if device.type != "cuda" or torch.version.cuda is None:
+        raise NotImplementedError(
+            f"{name}: tensors on {device.type} are not supported: CPU and CUDA are"
+        )
+    gpu = _Gpu(device.index, torch.cuda.current_stream(device).cuda_stream)
+    return array.data_ptr(), array.numel(), gpu
 
 
-def _places(read, written):
-    """Addresses by name, and the length that all arrays share. None stands for an array not used."""
-    places, n, first, ranges = [], None, None, []
-    for arrays, writes in ((written, True), (read, False)):
-        for name, array in arrays:
-            if array is None:
-                places.append(None)
-                continue
-            address, size = _place(name, array, writes)
-            if n is None:
-                n, first = size, name
-            elif size != n:
+def _place_of_interface(name, interface, written):
+    """The same for what other libraries have on a GPU (CuPy, Numba), which lies on device 0."""
+    if interface["typestr"] != "<f4":
+        raise TypeError(f"{name}: expected float32 ('<f4'), found {interface['typestr']!r}")
+    shape, strides = interface["shape"], interface.get("strides")
+    size = math.prod(shape)
+    if strides is not None:
+        expected = 4
+        for length, stride in zip(reversed(shape), reversed(strides)):
+            if length > 1 and stride != expected:
+                raise ValueError(f"{name}: expected a contiguous array")
+            expected *= length
+    address, read_only = interface["data"]
+    if written and read_only:
+        raise ValueError(f"{name}: the array is read-only")
+    return address, size, _Gpu(0, interface.get("stream") or 1)
+
+
+def _places(names, arrays, written):
+    """The addresses of arrays of one length, that length, and the GPU; the first are written to.
+
+    None stands for an array not used.
+    """
+    places, n, gpu, used = [], None, None, []
+    for name, array in zip(names, arrays):
+        if array is None:
+            places.append(None)
+            continue
+        address, size, where = _place(name, array, len(places) < written)
+        if size != n:
+            if n is not None:
                 raise ValueError(f"{name}: expected {n} elements as {first} has, found {size}")
-            if address % 4:
-                raise ValueError(f"{name}: expected an array aligned to 4 bytes")
-            places.append(address)
-            ranges.append((address, name))
-    if n and len(ranges) > 1:
-        ranges.sort()
-        left, left_name = ranges[0]
-        for right, right_name in ranges[1:]:
-            if right < left + 4 * n:
-                raise ValueError(f"{left_name} and {right_name} overlap")
-            left, left_name = right, right_name
-    return places, n
+            n, gpu, first = size, where, name
+        if where is not gpu and where != gpu:
+            raise ValueError(f"{name}: expected an array where {first} is, on the same stream")
+        if address & (3 if where is None else 15):
+            aligned = 4 if where is None else 16
+            raise ValueError(f"{name}: expected an array aligned to {aligned} bytes")
+        places.append(address)
+        used.append(address)
+    if n:
+        used.sort()
+        free = 0
+        for address in used:
+            if address < free:
+                raise ValueError(f"{_overlapping(names, places, n)} overlap")
+            free = address + 4 * n
+    return places, n, gpu
+
+
+def _overlapping(names, places, n):
+    used = sorted((p, name) for p, name in zip(places, names) if p is not None)
+    for (left, left_name), (right, right_name) in zip(used, used[1:]):
+        if right < left + 4 * n:
+            return f"{left_name} and {right_name}"
 
 
 def _wrote(*arrays):
     """Tells autograd, so that a backward pass that needs the old values says so."""
     for array in arrays:
-        if not isinstance(array, numpy.ndarray) and not array.is_inference():
-            sys.modules["torch"].autograd.graph.increment_version(array)
+        if type(array) is not _ndarray:
+            break
+    else:
+        return
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    tensors = [a for a in arrays if isinstance(a, torch.Tensor) and not a.is_inference()]
+    if tensors:
+        torch.autograd.graph.increment_version(tensors)
 
 
-def _finite(**scalars):
-    for name, value in scalars.items():
-        if not math.isfinite(value):
-            raise ValueError(f"{name}: expected a finite number, found {value}")
-
-
-def _is(kind, name, value):
-    if not isinstance(value, kind):
-        raise TypeError(f"{name}: expected what {kind.__name__[1:]}(...) returns")
+def _no_rule(name, kind):
+    return TypeError(f"{name}: expected what {kind.__name__[1:]}(...) returns")
 
 
 class Kernels:
     """A pool of threads and the kernels on it. Calls from several threads run one after another.
 
     Arrays are contiguous float32 of one length, any shape, and may not overlap. A call raises
-    TypeError or ValueError before anything is written, or does its whole work. A pool does not
-    survive fork().
+    TypeError or ValueError before anything is written, or does its whole work. Arrays on a CUDA
+    device are worked on there, on the current stream of torch; only what returns a number waits for
+    it. A pool does not survive fork().
     """
 
     def __init__(self, threads=None):
         self._context = None
+        self._queues = {}
         if threads is None:
             affinity = getattr(os, "sched_getaffinity", None)
             threads = len(affinity(0)) if affinity else os.cpu_count() or 1
         context = ctypes.c_void_p()
-        _check(_library.kif_context_create(threads, 0, ctypes.byref(context)))
-        self._context, self._process = context, os.getpid()
+        _check(_library.kif_context_create(threads, 0, _byref(context)))
+        self._context, self._process = context.value, _forks
 
     def close(self):
         """Ends the threads. No other call may be under way."""
-        if self._context is not None and self._process == os.getpid():
+        if self._context is not None and self._process == _forks:
             _library.kif_context_destroy(self._context)
-        self._context = None
+            for queue in self._queues.values():
+                queue.close()
+        self._context, self._queues = None, {}
 
     def __enter__(self):
         return self
@@ -253,9 +335,16 @@ class Kernels:
     def _open(self):
         if self._context is None:
             raise ValueError("these kernels are closed")
-        if self._process != os.getpid():
+        if self._process != _forks:
             raise RuntimeError("these kernels were opened before fork(); open others here")
         return self._context
+
+    def _on(self, gpu):
+        """The kernels on a stream, each with memory of its own."""
+        queue = self._queues.get(gpu)
+        if queue is None:
+            queue = self._queues.setdefault(gpu, _cuda.Queue(*gpu))
+        return queue
 
     @property
     def threads(self):
@@ -268,49 +357,67 @@ class Kernels:
     def accumulate(self, sum, term, scale=1.0):
         """sum = sum + scale*term"""
         context = self._open()
-        (s, t), n = _places((("term", term),), (("sum", sum),))
-        _check(_library.kif_accumulate(context, s, t, scale, n))
+        (s, t), n, gpu = _places(("sum", "term"), (sum, term), 1)
+        if gpu is not None:
+            self._on(gpu).accumulate(s, t, scale, n)
+        elif status := _accumulate(context, s, t, scale, n):
+            _check(status)
         _wrote(sum)
 
     def squared_norm(self, v):
         """The sum of squares in double; the same for any number of threads."""
         context = self._open()
-        (a,), n = _places((("v", v),), ())
+        (a,), n, gpu = _places(("v",), (v,), 0)
+        if gpu is not None:
+            return self._on(gpu).squared_norm(a, n)
         result = ctypes.c_double()
-        _check(_library.kif_squared_norm(context, a, n, ctypes.byref(result)))
+        _check(_squared_norm(context, a, n, _byref(result)))
         return result.value
 
     def adamw(self, w, g, m, v, step, clip=1.0):
         """One step of AdamW on w, m and v, with the gradient g*clip."""
         context = self._open()
-        _is(_AdamWStep, "step", step)
-        _finite(clip=clip)
-        (w_, m_, v_, g_), n = _places((("g", g),), (("w", w), ("m", m), ("v", v)))
-        _check(_library.kif_adamw(context, w_, g_, m_, v_, clip, ctypes.byref(step), n))
+        if type(step) is not _AdamWStep:
+            raise _no_rule("step", _AdamWStep)
+        if not _isfinite(clip):
+            raise ValueError(f"clip: expected a finite number, found {clip}")
+        (w_, m_, v_, g_), n, gpu = _places(("w", "m", "v", "g"), (w, m, v, g), 3)
+        if gpu is not None:
+            self._on(gpu).adamw(w_, g_, m_, v_, clip, step, n)
+        else:
+            _check(_adamw(context, w_, g_, m_, v_, clip, _byref(step), n))
         _wrote(w, m, v)
 
     def importance(self, w, g, I, U, rule, clip=1.0):
         """Updates sensitivity I and uncertainty U from w and g*clip."""
         context = self._open()
-        _is(_ImportanceRule, "rule", rule)
-        _finite(clip=clip)
-        (i, u, w_, g_), n = _places((("w", w), ("g", g)), (("I", I), ("U", U)))
-        _check(_library.kif_importance(context, w_, g_, i, u, clip, ctypes.byref(rule), n))
+        if type(rule) is not _ImportanceRule:
+            raise _no_rule("rule", _ImportanceRule)
+        if not _isfinite(clip):
+            raise ValueError(f"clip: expected a finite number, found {clip}")
+        (i, u, w_, g_), n, gpu = _places(("I", "U", "w", "g"), (I, U, w, g), 2)
+        if gpu is not None:
+            self._on(gpu).importance(w_, g_, i, u, clip, rule, n)
+        elif status := _importance(context, w_, g_, i, u, clip, _byref(rule), n):
+            _check(status)
         _wrote(I, U)
 
     def adamw_importance(self, w, g, m, v, I, U, step, rule, clip=1.0):
         """adamw, then importance with the new w, in one pass."""
         context = self._open()
-        _is(_AdamWStep, "step", step)
-        _is(_ImportanceRule, "rule", rule)
-        _finite(clip=clip)
-        (w_, m_, v_, i, u, g_), n = _places(
-            (("g", g),), (("w", w), ("m", m), ("v", v), ("I", I), ("U", U))
-        )
-        status = _library.kif_adamw_importance(
-            context, w_, g_, m_, v_, i, u, clip, ctypes.byref(step), ctypes.byref(rule), n
-        )
-        _check(status)
+        if type(step) is not _AdamWStep:
+            raise _no_rule("step", _AdamWStep)
+        if type(rule) is not _ImportanceRule:
+            raise _no_rule("rule", _ImportanceRule)
+        if not _isfinite(clip):
+            raise ValueError(f"clip: expected a finite number, found {clip}")
+        names, arrays = ("w", "m", "v", "I", "U", "g"), (w, m, v, I, U, g)
+        (w_, m_, v_, i, u, g_), n, gpu = _places(names, arrays, 5)
+        if gpu is not None:
+            self._on(gpu).adamw_importance(w_, g_, m_, v_, i, u, clip, step, rule, n)
+        else:
+            places = (w_, g_, m_, v_, i, u)
+            _check(_adamw_importance(context, *places, clip, _byref(step), _byref(rule), n))
         _wrote(w, m, v, I, U)
 
     def threshold(self, I, U=None, quantile=0.8):
@@ -318,26 +425,29 @@ class Kernels:
         context = self._open()
         if not 0 <= quantile <= 1:
             raise ValueError(f"quantile: expected a number in [0, 1], found {quantile}")
-        (i, u), n = _places((("I", I), ("U", U)), ())
+        (i, u), n, gpu = _places(("I", "U"), (I, U), 0)
         if n == 0:
             raise ValueError("I: a quantile needs at least one element")
-        result = ctypes.c_float()
         score = 1 if U is None else 0
-        _check(_library.kif_threshold(context, i, u, score, quantile, n, 0, ctypes.byref(result)))
-        if math.isnan(result.value):
+        if gpu is not None:
+            found = self._on(gpu).threshold(i, u, score, quantile, n)
+        else:
+            result = ctypes.c_float()
+            _check(_threshold(context, i, u, score, quantile, n, 0, _byref(result)))
+            found = result.value
+        if math.isnan(found):
             raise ValueError("the importance holds NaN: it has no quantile")
-        return result.value
+        return found
 
-    def merge(
-        self, w, base, snapshot, inner, outer, inner_threshold, outer_threshold, rule
-    ):
+    def merge(self, w, base, snapshot, inner, outer, inner_threshold, outer_threshold, rule):
         """w = base + (a*(snapshot - base) + b*(w - snapshot)); base = w.
 
         inner and outer are pairs (I, U); U may be None where the rule's score is "sensitivity" and
         does not reset that importance. (a, b) follow from which score lies above its threshold.
         """
         context = self._open()
-        _is(_MergeRule, "rule", rule)
+        if type(rule) is not _MergeRule:
+            raise _no_rule("rule", _MergeRule)
         for name, value in (("inner", inner_threshold), ("outer", outer_threshold)):
             if math.isnan(value):
                 raise ValueError(f"{name}_threshold: expected a number, found NaN")
@@ -347,19 +457,19 @@ class Kernels:
             if U is None and (rule.score == 0 or reset):
                 raise ValueError(f"{name}: U may be None only where it is neither read nor reset")
             (written if reset else read).extend(((name + " I", I), (name + " U", U)))
-        places, n = _places(read, written)
-        at = dict(zip((name for name, _ in written + read), places))
-        status = _library.kif_merge(
-            context,
-            *(at[name] for name in ("w", "base", "snapshot")),
-            *(at[name] for name in ("inner I", "inner U", "outer I", "outer U")),
-            ctypes.byref(ctypes.c_float(inner_threshold)),
-            ctypes.byref(ctypes.c_float(outer_threshold)),
-            ctypes.byref(rule),
-            n,
-        )
-        _check(status)
-        _wrote(*(array for _, array in written if array is not None))
+        names, arrays = zip(*written, *read)
+        places, n, gpu = _places(names, arrays, len(written))
+        at = dict(zip(names, places))
+        three = [at[name] for name in ("w", "base", "snapshot")]
+        ii, iu, oi, ou = (at[name] for name in ("inner I", "inner U", "outer I", "outer U"))
+        if gpu is not None:
+            thresholds = (inner_threshold, outer_threshold)
+            self._on(gpu).merge(*three, (ii, iu), (oi, ou), thresholds, rule, n)
+        else:
+            bounds = (ctypes.c_float(inner_threshold), ctypes.c_float(outer_threshold))
+            bounds = (_byref(bound) for bound in bounds)
+            _check(_merge(context, *three, ii, iu, oi, ou, *bounds, _byref(rule), n))
+        _wrote(*(array for _, array in written))
 
     def mask_counts(self, inner, outer, inner_threshold, outer_threshold):
         """How many elements are important to both, the inner only, the outer only, neither.
@@ -370,18 +480,14 @@ class Kernels:
         (ii, iu), (oi, ou) = inner, outer
         if (iu is None) != (ou is None):
             raise ValueError("inner and outer: expected U in both or in neither")
-        read = (("inner I", ii), ("inner U", iu), ("outer I", oi), ("outer U", ou))
-        places, n = _places(read, ())
+        names = ("inner I", "inner U", "outer I", "outer U")
+        (ii, iu, oi, ou), n, gpu = _places(names, (ii, iu, oi, ou), 0)
+        score = 1 if iu is None else 0
+        if gpu is not None:
+            thresholds = (inner_threshold, outer_threshold)
+            return MaskCounts(*self._on(gpu).mask_counts((ii, iu), (oi, ou), thresholds, score, n))
         counts = (ctypes.c_int64 * 4)()
-        status = _library.kif_mask_counts(
-            context,
-            *places,
-            ctypes.byref(ctypes.c_float(inner_threshold)),
-            ctypes.byref(ctypes.c_float(outer_threshold)),
-            1 if iu is None else 0,
-            n,
-            0,
-            counts,
-        )
-        _check(status)
+        bounds = (ctypes.c_float(inner_threshold), ctypes.c_float(outer_threshold))
+        bounds = (_byref(bound) for bound in bounds)
+        _check(_mask_counts(context, ii, iu, oi, ou, *bounds, score, n, 0, counts))
         return MaskCounts(*counts)
