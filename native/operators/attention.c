@@ -21,6 +21,12 @@
  *
  * q, o [query rows, H * W], k, v [key rows, G * W], lse [H, query rows]. A few rows of s at a time
  * are held, so that memory grows with the length, not with its square.
+ *
+ * Forward alone, a sequence may have keys and values that were computed before: cached_keys,
+ * cached_values [C, G * W] hold them in any order, and cached_rows [cached_offsets of the last] says
+ * which rows they are, sequence behind sequence; several sequences may share rows. They come before
+ * the keys in k. A sequence of a single query, as in decoding, goes over its keys one by one: then
+ * packing them for the products of tiles would cost more than it wins.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -64,6 +70,8 @@ typedef struct {
   int64_t query_rows, key_rows, sequences;
   const int64_t *query_offsets, *key_offsets, *keys;
   const float *q, *k, *v, *bias;
+  const float *cached_keys, *cached_values; /* forward alone; k and v where none are */
+  const int64_t *cached_rows, *cached_offsets;
   int64_t distances;
   float *o, *lse;                        /* forward */
   const float *go, *saved_o, *saved_lse; /* backward */
@@ -109,9 +117,51 @@ static OrtStatus *read(const kif_node *node, const kif_call *call, int first, in
   return NULL;
 }
 
+/* The inputs from CACHED on: cached_keys, cached_values, cached_rows, cached_offsets. */
+static OrtStatus *read_cache(const kif_node *node, const kif_call *call, operands *r) {
+  enum { CACHED = 7 };
+  const int64_t row = r->a->groups * r->a->width;
+  for (int i = 1; i < 4; i++) {
+    if (call->inputs[CACHED + i].present != call->inputs[CACHED].present) {
+      return kif_refuse(node, "inputs 'cached_keys', 'cached_values', 'cached_rows' and "
+                              "'cached_offsets' come together");
+    }
+  }
+  r->cached_keys = r->k;
+  r->cached_values = r->v;
+  if (!call->inputs[CACHED].present) {
+    return NULL;
+  }
+  int64_t sequences;
+  TRY(kif_expect_matrix(call, CACHED, -1, row));
+  const int64_t cached = call->inputs[CACHED].shape[0];
+  TRY(kif_expect_matrix(call, CACHED + 1, cached, row));
+  TRY(kif_expect_vector(call, CACHED + 2, -1));
+  const int64_t count = call->inputs[CACHED + 2].shape[0];
+  TRY(kif_expect_offsets(call, CACHED + 3, count, &sequences));
+  if (sequences != r->sequences) {
+    return kif_refuse(node, "inputs 'query_offsets' and 'cached_offsets' must have one length, but have %lld and %lld",
+                      (long long)(r->sequences + 1), (long long)(sequences + 1));
+  }
+  r->cached_rows = kif_ints(call, CACHED + 2);
+  for (int64_t i = 0; i < count; i++) {
+    if (r->cached_rows[i] < 0 || r->cached_rows[i] >= cached) {
+      return kif_refuse(node, "input 'cached_rows' must be below %lld, the rows of 'cached_keys', but has %lld",
+                        (long long)cached, (long long)r->cached_rows[i]);
+    }
+  }
+  r->cached_keys = kif_floats(call, CACHED);
+  r->cached_values = kif_floats(call, CACHED + 1);
+  r->cached_offsets = kif_ints(call, CACHED + 3);
+  return NULL;
+}
+
 /* What one head of one sequence is about. */
 typedef struct {
   int64_t head, queries, keys, stride; /* stride: of a row of scores */
+  int64_t first_key;                   /* of its own keys, the row */
+  int64_t cached;                      /* keys before those, in these rows of the cache */
+  const int64_t *cached_rows;
   int64_t ahead;                       /* of key positions to query positions */
   kif_key key;
 } part;
@@ -181,7 +231,13 @@ static void divide(float *v, int64_t count, float divisor) {
 
 static part part_of(const operands *r, int64_t sequence) {
   part p = {.queries = r->query_offsets[sequence + 1] - r->query_offsets[sequence],
-            .keys = r->key_offsets[sequence + 1] - r->key_offsets[sequence]};
+            .keys = r->key_offsets[sequence + 1] - r->key_offsets[sequence],
+            .first_key = r->key_offsets[sequence]};
+  if (r->cached_offsets != NULL) {
+    p.cached = r->cached_offsets[sequence + 1] - r->cached_offsets[sequence];
+    p.cached_rows = r->cached_rows + r->cached_offsets[sequence];
+    p.keys += p.cached;
+  }
   p.stride = kif_parts(p.keys, PANEL) * PANEL;
   p.ahead = r->a->causal ? p.keys - p.queries : 0;
   if (r->keys != NULL) {
@@ -201,6 +257,100 @@ static void mask_scores(const operands *r, const part *p, int64_t i, int64_t key
            p->key.first, keys, mask);
 }
 
+/* Where the elements of key or value j are; cache and rows from the group's first column on. */
+INLINE const float *row_of(const part *p, const float *cache, const float *rows, int64_t row_size,
+                           int64_t j) {
+  return j < p->cached ? cache + p->cached_rows[j] * row_size
+                       : rows + (p->first_key + j - p->cached) * row_size;
+}
+
+/* o = sum_j p[j] v_j over some vectors of columns, which stay in registers. */
+INLINE void mix(const int vectors, const part *p, const float *cache, const float *rows,
+                int64_t row_size, const float *probabilities, float *o) {
+  vec sums[4];
+#pragma GCC unroll 4
+  for (int n = 0; n < vectors; n++) {
+    sums[n] = splat(0);
+  }
+  for (int64_t j = 0; j < p->keys; j++) {
+    const float *value = row_of(p, cache, rows, row_size, j);
+    const vec factor = splat(probabilities[j]);
+#pragma GCC unroll 4
+    for (int n = 0; n < vectors; n++) {
+      sums[n] = factor * load(value + n * LANES) + sums[n];
+    }
+  }
+#pragma GCC unroll 4
+  for (int n = 0; n < vectors; n++) {
+    store(o + n * LANES, sums[n]);
+  }
+}
+
+/* The one query of a sequence, which sees all keys, of the heads of one group. */
+static void forward_single(operands *r, part *p, int64_t first, int64_t group) {
+  const attention *a = r->a;
+  const int64_t width = a->width, sharing = a->heads / a->groups, k_row = a->groups * width,
+                column = group * width;
+  const float *cached_keys = r->cached_keys + column, *cached_values = r->cached_values + column,
+              *k = r->k + column, *v = r->v + column;
+  float *s = malloc(sizeof(float) * (size_t)(2 * p->stride + 1));
+  if (s == NULL) {
+    r->out_of_memory = 1;
+    return;
+  }
+  for (p->head = group * sharing; p->head < (group + 1) * sharing; p->head++) {
+    const int64_t corner = (first * a->heads + p->head) * width;
+    const float *q = r->q + corner;
+    for (int64_t j = 0; j < p->keys; j++) {
+      s[j] = dot(q, row_of(p, cached_keys, k, k_row, j), width);
+    }
+    scores(r, p, 0, p->keys, s);
+    float sum;
+    const float largest = exponentials(s, p->stride, &sum);
+    if (r->lse != NULL) {
+      r->lse[p->head * r->query_rows + first] = largest + logf(sum);
+    }
+    divide(s, p->stride, sum);
+    if (r->keys != NULL) {
+      float *mask = s + p->stride;
+      mask_scores(r, p, 0, p->keys, mask);
+      for (int64_t j = 0; j < p->keys; j++) {
+        s[j] *= mask[j];
+      }
+    }
+    float *o = r->o + corner;
+    int64_t n = 0;
+    for (; n + 4 * LANES <= width; n += 4 * LANES) {
+      mix(4, p, cached_values + n, v + n, k_row, s, o + n);
+    }
+    for (; n + LANES <= width; n += LANES) {
+      mix(1, p, cached_values + n, v + n, k_row, s, o + n);
+    }
+    for (; n < width; n++) {
+      float sum_of_column = 0;
+      for (int64_t j = 0; j < p->keys; j++) {
+        sum_of_column += s[j] * *row_of(p, cached_values + n, v + n, k_row, j);
+      }
+      o[n] = sum_of_column;
+    }
+  }
+  free(s);
+}
+
+/* The keys or values of a part as rows one behind the other, gathered where some are cached. */
+static const float *gathered(const part *p, int64_t width, const float *cache, const float *rows,
+                             int64_t row_size, float *target, int64_t *stride) {
+  if (p->cached == 0) {
+    *stride = row_size;
+    return rows + p->first_key * row_size;
+  }
+  for (int64_t j = 0; j < p->keys; j++) {
+    memcpy(target + j * width, row_of(p, cache, rows, row_size, j), sizeof(float) * (size_t)width);
+  }
+  *stride = width;
+  return target;
+}
+
 static void forward(void *data, size_t number) {
   operands *r = data;
   const attention *a = r->a;
@@ -209,18 +359,29 @@ static void forward(void *data, size_t number) {
                 q_row = a->heads * width, k_row = a->groups * width;
   part p = part_of(r, sequence);
   const int64_t first = r->query_offsets[sequence], most = block_rows(&p);
-  const int64_t key_size = panels_size(width, p.keys), value_size = panels_size(p.keys, width);
-  float *scratch = malloc(sizeof(float) *
-                          (size_t)(key_size + value_size + (most + 1) * p.stride + 1));
+  if (p.queries == 0) {
+    return;
+  }
+  if (p.queries == 1) {
+    forward_single(r, &p, first, group);
+    return;
+  }
+  const int64_t key_size = panels_size(width, p.keys), value_size = panels_size(p.keys, width),
+                gathered_size = p.cached == 0 ? 0 : p.keys * width;
+  float *scratch = malloc(sizeof(float) * (size_t)(key_size + value_size + gathered_size +
+                                                   (most + 1) * p.stride + 1));
   if (scratch == NULL) {
     r->out_of_memory = 1;
     return;
   }
   float *packed_keys = scratch, *packed_values = packed_keys + key_size,
-        *s = packed_values + value_size, *mask = s + most * p.stride;
-  const int64_t key_corner = r->key_offsets[sequence] * k_row + group * width;
-  pack_columns(r->k + key_corner, k_row, width, p.keys, packed_keys);
-  pack_rows(r->v + key_corner, k_row, p.keys, width, packed_values);
+        *s = packed_values + value_size, *mask = s + most * p.stride, *aside = mask + p.stride;
+  const int64_t column = group * width;
+  int64_t stride;
+  const float *rows = gathered(&p, width, r->cached_keys + column, r->k + column, k_row, aside, &stride);
+  pack_columns(rows, stride, width, p.keys, packed_keys);
+  rows = gathered(&p, width, r->cached_values + column, r->v + column, k_row, aside, &stride);
+  pack_rows(rows, stride, p.keys, width, packed_values);
   const panels keys = {packed_keys, width}, values = {packed_values, p.keys};
   float sums[BLOCK_ROWS];
   for (p.head = group * sharing; p.head < (group + 1) * sharing; p.head++) {
@@ -373,6 +534,7 @@ static OrtStatus *run(const kif_call *call, operands *r, void (*task)(void *, si
 static OrtStatus *compute(const kif_node *node, kif_call *call) {
   operands r = {0};
   TRY(read(node, call, 0, 3, &r));
+  TRY(read_cache(node, call, &r));
   TRY(kif_matrix_output(call, 0, r.query_rows, r.a->heads * r.a->width, &r.o));
   TRY(kif_matrix_output(call, 1, r.a->heads, r.query_rows, &r.lse));
   return r.o == NULL || r.query_rows == 0 ? NULL : run(call, &r, forward);
@@ -403,7 +565,11 @@ const kif_operator KIF_OF_TIER(packed_attention) = {
                {"query_offsets", ORT_INT64, 0},
                {"key_offsets", ORT_INT64, 0},
                {"bias", ORT_FLOAT, 1},
-               {"keys", ORT_INT64, 1}},
+               {"keys", ORT_INT64, 1},
+               {"cached_keys", ORT_FLOAT, 1},
+               {"cached_values", ORT_FLOAT, 1},
+               {"cached_rows", ORT_INT64, 1},
+               {"cached_offsets", ORT_INT64, 1}},
     .outputs = {{"o", ORT_FLOAT, 0}, {"lse", ORT_FLOAT, 1}},
     .node_size = sizeof(attention),
     .create = create,

@@ -83,7 +83,7 @@ final class AnswerOptions {
       SampleFormat format =
           new SampleFormat(folder.config(), tokenizer, settings.forModel(folder.config()));
       return work.applyAsInt(
-          new Evaluation(tokenizer, format::prompt, text.decoder(), batchSize, maximumNewTokens));
+          new Evaluation(tokenizer, format::prompt, text::decoder, batchSize, maximumNewTokens));
     }
   }
 }

@@ -53,6 +53,13 @@ final class TrainingBenchCommand implements Callable<Integer> {
       description = "Of the processor (default: one for each core).")
   private int threads;
 
+  @Option(
+      names = "--tokens-per-pass",
+      paramLabel = "N",
+      defaultValue = "4096",
+      description = "The setting of that name (default: 4096).")
+  private int tokensPerPass;
+
   @Mixin private BackendOptions backendOptions;
 
   @Override
@@ -60,10 +67,14 @@ final class TrainingBenchCommand implements Callable<Integer> {
     if (threads < 0) {
       throw new InputException("--threads: expected 0 or more, found " + threads);
     }
+    if (tokensPerPass < 0) {
+      throw new InputException("--tokens-per-pass: expected 0 or more, found " + tokensPerPass);
+    }
     BufferedReader in =
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     try (Backend backend = backendOptions.open(threads);
-        TrainingRequests requests = new TrainingRequests(backend, model, adapter, dropout)) {
+        TrainingRequests requests =
+            new TrainingRequests(backend, model, adapter, dropout, tokensPerPass)) {
       for (String line = in.readLine(); line != null; line = in.readLine()) {
         parent.terminal.out().println(requests.answer(line));
         parent.terminal.out().flush();

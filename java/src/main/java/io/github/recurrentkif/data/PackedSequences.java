@@ -1,7 +1,9 @@
 package io.github.recurrentkif.data;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
+import java.util.function.ToIntFunction;
 
 /**
  * The real tokens of several batches, sequence behind sequence, without any padding.
@@ -69,6 +71,34 @@ public record PackedSequences(List<Batch> batches, List<Sequence> sequences) {
   /** The same batches with some of the sequences. */
   public PackedSequences only(List<Sequence> some) {
     return new PackedSequences(batches, some);
+  }
+
+  /**
+   * The sequences in groups of at most so many tokens, the longest first and each in the first
+   * group that has room for it: which group a sequence is in follows from the lengths alone. A
+   * sequence with more tokens is a group of its own.
+   *
+   * @param tokens of a sequence
+   */
+  public List<PackedSequences> groups(int mostTokens, ToIntFunction<Sequence> tokens) {
+    List<List<Sequence>> groups = new ArrayList<>();
+    List<Integer> sizes = new ArrayList<>();
+    List<Sequence> longestFirst =
+        sequences.stream().sorted(Comparator.comparingInt(tokens).reversed()).toList();
+    for (Sequence sequence : longestFirst) {
+      int size = tokens.applyAsInt(sequence);
+      int group = 0;
+      while (group < groups.size() && (long) sizes.get(group) + size > mostTokens) {
+        group++;
+      }
+      if (group == groups.size()) {
+        groups.add(new ArrayList<>());
+        sizes.add(0);
+      }
+      groups.get(group).add(sequence);
+      sizes.set(group, sizes.get(group) + size);
+    }
+    return groups.stream().map(this::only).toList();
   }
 
   public int sourceTokens() {

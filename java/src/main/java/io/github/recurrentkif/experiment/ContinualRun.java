@@ -12,6 +12,7 @@ import io.github.recurrentkif.model.PeftAdapter;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.training.Learner;
+import io.github.recurrentkif.training.Objective;
 import io.github.recurrentkif.training.OptimizerSettings;
 import io.github.recurrentkif.training.TextModel;
 import java.nio.file.Path;
@@ -132,11 +133,15 @@ public final class ContinualRun implements AutoCloseable {
   public RunResult run(RunListener listener, BooleanSupplier stop) {
     try (TextModel text = backend.open(inputs.model(), new Trainables.Adapter(settings.lora()));
         Learner<Batch> learner =
-            new Learner<>(text.weights(), backend.kernels(), text.objective(), optimizer());
+            new Learner<>(text.weights(), backend.kernels(), objective(text), optimizer());
         ContinualMethod<Batch> method =
             configuration.method().create(settings, text.weights().layout(), backend.kernels())) {
       return new Session(text, learner, method, listener, stop).run();
     }
+  }
+
+  private Objective<Batch> objective(TextModel text) {
+    return text.objective(settings.get(Settings.TOKENS_PER_PASS));
   }
 
   private OptimizerSettings optimizer() {
@@ -180,7 +185,7 @@ public final class ContinualRun implements AutoCloseable {
           new Evaluation(
               inputs.tokenizer(),
               format::prompt,
-              text.decoder(),
+              text::decoder,
               settings.get(Settings.EVALUATION_BATCH_SIZE),
               settings.get(Settings.MAXIMUM_NEW_TOKENS));
       this.examiner = new Examiner(evaluation, inputs.tasks(), folder, listener, stop);

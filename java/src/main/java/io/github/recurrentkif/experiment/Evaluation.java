@@ -12,6 +12,7 @@ import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.function.IntConsumer;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 
 /** Asks a model for its answers, by greedy decoding in batches of like length. */
@@ -19,17 +20,18 @@ public final class Evaluation {
 
   private final Tokenizer tokenizer;
   private final Function<Sample, long[]> prompts;
-  private final Decoder decoder;
+  private final Supplier<Decoder> decoder;
   private final int batchSize;
   private final int maximumNewTokens;
 
   /**
    * @param prompts the tokens that ask a sample's question
+   * @param decoder asked for when the first answer is
    */
   public Evaluation(
       Tokenizer tokenizer,
       Function<Sample, long[]> prompts,
-      Decoder decoder,
+      Supplier<Decoder> decoder,
       int batchSize,
       int maximumNewTokens) {
     this.tokenizer = tokenizer;
@@ -61,7 +63,9 @@ public final class Evaluation {
       }
       int[] batch = Arrays.copyOfRange(byLength, from, Math.min(from + batchSize, byLength.length));
       List<long[]> decoded =
-          decoder.decode(Arrays.stream(batch).mapToObj(sources::get).toList(), maximumNewTokens);
+          decoder
+              .get()
+              .decode(Arrays.stream(batch).mapToObj(sources::get).toList(), maximumNewTokens);
       for (int i = 0; i < batch.length; i++) {
         answers[batch[i]] = tokenizer.decode(withoutEnd(decoded.get(i)), true).strip();
       }
@@ -72,7 +76,7 @@ public final class Evaluation {
 
   /** Not every tokenizer knows which tokens are special and leaves them out by itself. */
   private long[] withoutEnd(long[] ids) {
-    boolean ended = ids.length > 0 && decoder.endTokens().contains((int) ids[ids.length - 1]);
+    boolean ended = ids.length > 0 && decoder.get().endTokens().contains((int) ids[ids.length - 1]);
     return ended ? Arrays.copyOf(ids, ids.length - 1) : ids;
   }
 

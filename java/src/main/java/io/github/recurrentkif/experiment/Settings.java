@@ -151,6 +151,14 @@ public final class Settings {
           30,
           86_400,
           "between two checkpoints inside a task; 0 for every update");
+  public static final Setting<Integer> TOKENS_PER_PASS =
+      Setting.whole(
+          "tokens-per-pass",
+          4096,
+          0,
+          Integer.MAX_VALUE,
+          "that go through the model at once when training: longer updates are divided, which"
+              + " takes less memory; 0 for all of an update");
   public static final Setting<Integer> THREADS =
       Setting.whole("threads", 0, 0, 1024, "of the processor; 0 for all cores");
   public static final Setting<Long> SEED =
@@ -194,6 +202,7 @@ public final class Settings {
           MAXIMUM_TRAIN_SAMPLES,
           MAXIMUM_TEST_SAMPLES,
           CHECKPOINT_SECONDS,
+          TOKENS_PER_PASS,
           THREADS,
           SEED);
 

@@ -56,6 +56,7 @@ public final class TrainingRequests implements AutoCloseable {
   private final ModelFolder model;
   private final PeftAdapter adapter;
   private final TextModel text;
+  private final int tokensPerPass;
   private @Nullable Learner<Batch> learner;
   private RandomKey randomness = RandomKey.ofSeed(0);
 
@@ -63,8 +64,11 @@ public final class TrainingRequests implements AutoCloseable {
    * Opens a model with an adapter.
    *
    * @param dropout whether the model and the adapter drop as their configurations say
+   * @param tokensPerPass the setting of that name
    */
-  public TrainingRequests(Backend backend, Path folder, Path adapter, boolean dropout) {
+  public TrainingRequests(
+      Backend backend, Path folder, Path adapter, boolean dropout, int tokensPerPass) {
+    this.tokensPerPass = tokensPerPass;
     this.backend = backend;
     this.adapter = PeftAdapter.open(adapter);
     this.model = ModelFolder.open(folder, backend.cache());
@@ -79,7 +83,10 @@ public final class TrainingRequests implements AutoCloseable {
     if (learner == null) {
       learner =
           new Learner<>(
-              text.weights(), backend.kernels(), text.objective(), OptimizerSettings.reference());
+              text.weights(),
+              backend.kernels(),
+              text.objective(tokensPerPass),
+              OptimizerSettings.reference());
     }
     return learner;
   }
@@ -111,7 +118,7 @@ public final class TrainingRequests implements AutoCloseable {
   private Map<String, Object> gradient(JsonNode request) {
     Update<Batch> update = update(batches(request.path("update")));
     try (GradientSum sum = new GradientSum(text.weights(), backend.kernels())) {
-      List<Double> losses = text.objective().gradient(update, sum);
+      List<Double> losses = text.objective(tokensPerPass).gradient(update, sum);
       Map<String, Object> answer = save(sum.total(), request);
       answer.put("losses", losses);
       return answer;

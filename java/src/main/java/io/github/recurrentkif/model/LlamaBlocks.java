@@ -8,6 +8,7 @@ import io.github.recurrentkif.graph.operators.Reshaping;
 import io.github.recurrentkif.graph.operators.Sum;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.DropoutPlace.Side;
+import java.util.function.UnaryOperator;
 
 /**
  * The blocks of LLaMA (Touvron et al., 2023), Qwen2 and Qwen3 over the parameter names of Hugging
@@ -37,32 +38,49 @@ final class LlamaBlocks {
     Value turn(Value x, int heads);
   }
 
+  /**
+   * Which rows the last layer is asked for: only their keys and values are needed of the others.
+   *
+   * @param turning of queries of these rows
+   * @param attending with queries of these rows
+   */
+  record Asked(UnaryOperator<Value> rows, Turning turning, Attending attending) {}
+
   /** From token ids, one for each row, to rows that are ready for the head. */
   Value forward(Value ids, Turning turning, Attending attending) {
+    return forward(ids, turning, attending, new Asked(rows -> rows, turning, attending));
+  }
+
+  /** The same for the rows that are asked for. */
+  Value forward(Value ids, Turning turning, Attending attending, Asked asked) {
+    Asked all = new Asked(rows -> rows, turning, attending);
     Value x = layers.embedded(ids, embedding());
     for (int layer = 0; layer < config.layers(); layer++) {
       String block = "model.layers." + layer;
+      Asked here = layer == config.layers() - 1 ? asked : all;
       Value h = norm(x, block + ".input_layernorm.weight", config.modelWidth());
-      x = graph.apply(new Sum(x, attention(h, layer, block + ".self_attn", turning, attending)));
+      Value attended = attention(h, layer, block + ".self_attn", turning, here);
+      x = graph.apply(new Sum(here.rows().apply(x), attended));
       h = norm(x, block + ".post_attention_layernorm.weight", config.modelWidth());
       x = graph.apply(new Sum(x, feedForward(h, block + ".mlp")));
     }
     return norm(x, "model.norm.weight", config.modelWidth());
   }
 
-  private Value attention(Value h, int layer, String name, Turning turning, Attending attending) {
+  private Value attention(Value h, int layer, String name, Turning turning, Asked asked) {
     boolean biased = config.projections().queryKeyValue();
-    Value q = linear(h, name + ".q_proj", innerWidth(), config.modelWidth(), biased);
+    Value q =
+        linear(asked.rows().apply(h), name + ".q_proj", innerWidth(), config.modelWidth(), biased);
     Value k = linear(h, name + ".k_proj", keyWidth(), config.modelWidth(), biased);
     Value v = linear(h, name + ".v_proj", keyWidth(), config.modelWidth(), biased);
     if (config.headNorms()) {
       q = headNorm(q, name + ".q_norm.weight", innerWidth());
       k = headNorm(k, name + ".k_norm.weight", keyWidth());
     }
-    q = turning.turn(q, config.heads());
+    q = asked.turning().turn(q, config.heads());
     k = turning.turn(k, config.keyHeads());
     return linear(
-        attending.attend(layer, q, k, v),
+        asked.attending().attend(layer, q, k, v),
         name + ".o_proj",
         config.modelWidth(),
         innerWidth(),

@@ -32,16 +32,7 @@ final class LlamaGraphs implements ModelGraphs {
   @Override
   public void learn(Graph graph, TokenRows rows) {
     LlamaBlocks blocks = new LlamaBlocks(config, trainables, graph, rows);
-    TokenRows.Attending attending =
-        new TokenRows.Attending(
-            Side.SOURCE,
-            Side.SOURCE,
-            config.heads(),
-            config.keyHeads(),
-            config.headWidth(),
-            true,
-            blocks.scale(),
-            config.attentionDropout());
+    TokenRows.Attending attending = attending(blocks);
     Value x =
         blocks.forward(
             rows.ids(Side.SOURCE),
@@ -51,6 +42,18 @@ final class LlamaGraphs implements ModelGraphs {
     rows.learn(x, blocks.head(), true);
   }
 
+  private TokenRows.Attending attending(LlamaBlocks blocks) {
+    return new TokenRows.Attending(
+        Side.SOURCE,
+        Side.SOURCE,
+        config.heads(),
+        config.keyHeads(),
+        config.headWidth(),
+        true,
+        blocks.scale(),
+        config.attentionDropout());
+  }
+
   @Override
   public List<ModelGraph> decoding() {
     return List.of(decoderStep());
@@ -58,9 +61,8 @@ final class LlamaGraphs implements ModelGraphs {
 
   /**
    * Some tokens of every row, after those whose keys and values are cached: to the next token by
-   * greedy choice, its logits, and the longer cache. Cached are the prompt, which stays where it
-   * is, and behind it what came since, which is copied to grow. With both empty this is the pass
-   * over the prompt.
+   * greedy choice and the longer cache. Cached are the prompt, which stays where it is, and behind
+   * it what came since, which is copied to grow. With both empty this is the pass over the prompt.
    */
   private ModelGraph decoderStep() {
     Graph graph = new Graph();
@@ -68,6 +70,34 @@ final class LlamaGraphs implements ModelGraphs {
     LlamaBlocks blocks = new LlamaBlocks(config, trainables, graph, rows);
     new DecoderStep(graph, graph.nodes(), blocks).write();
     return new ModelGraph("decoder_step", graph, rows.dropoutPlaces());
+  }
+
+  @Override
+  public List<ModelGraph> packedDecoding() {
+    return List.of(packedDecoderStep());
+  }
+
+  /**
+   * Some tokens of every sequence, prompts among them, over its cache as {@link PackedRows} has it.
+   */
+  private ModelGraph packedDecoderStep() {
+    Graph graph = new Graph();
+    PackedRows rows = new PackedRows(graph, false);
+    LlamaBlocks blocks = new LlamaBlocks(config, trainables, graph, rows);
+    TokenRows.Attending attending = attending(blocks);
+    LlamaBlocks.Asked asked =
+        new LlamaBlocks.Asked(
+            rows::onlyAsked,
+            (heads, count) -> rows.turnedAsked(heads, count, config.headWidth()),
+            (layer, q, k, v) -> rows.cachedAttentionOfAsked(layer, q, k, v, attending));
+    Value x =
+        blocks.forward(
+            rows.ids(Side.SOURCE),
+            (heads, count) -> rows.turned(heads, count, config.headWidth()),
+            (layer, q, k, v) -> rows.cachedAttention(layer, q, k, v, null, attending),
+            asked);
+    rows.chooseNext(x, blocks.head());
+    return new ModelGraph("packed_decoder_step", graph, rows.dropoutPlaces());
   }
 
   private final class DecoderStep {
@@ -118,12 +148,6 @@ final class LlamaGraphs implements ModelGraphs {
       TokenRows.Head head = blocks.head();
       Value logits = graph.apply(new Linear(last, head.weight(), head.scale()));
       graph.output(nodes.argmax(logits), "next_token", ElementType.INT64, Dimension.of("batch"));
-      graph.output(
-          logits,
-          "logits",
-          ElementType.FLOAT32,
-          Dimension.of("batch"),
-          Dimension.of(head.vocabulary()));
     }
 
     private Value ids(String name, String length) {

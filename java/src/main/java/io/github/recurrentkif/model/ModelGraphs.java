@@ -23,8 +23,11 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
   /** The forward pass over the rows, the loss, and the gradients of all trainables. */
   void learn(Graph graph, TokenRows rows);
 
-  /** For greedy decoding. */
+  /** For greedy decoding: padded rows, on the stock runtime. */
   List<ModelGraph> decoding();
+
+  /** The same over packed rows, on operators of our own; for a backbone that is not trained. */
+  List<ModelGraph> packedDecoding();
 
   /** Loss, gradients of all trainables, and logits, of one padded micro-batch. */
   default ModelGraph training(boolean dropout) {

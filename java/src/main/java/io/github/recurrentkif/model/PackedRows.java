@@ -14,7 +14,7 @@ import io.github.recurrentkif.graph.operators.KeyedDropout;
 import io.github.recurrentkif.graph.operators.PackedAttention;
 import io.github.recurrentkif.graph.operators.PackedRotaryEmbedding;
 import io.github.recurrentkif.model.DropoutPlace.Side;
-import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -27,16 +27,19 @@ import org.jspecify.annotations.Nullable;
  * model with targets {@code decoder_input_ids} and {@code target_offsets}, where anything drops
  * {@code dropout_keys} [sequences, 3] as {@link KeyedDropout} has them, for a model that turns its
  * heads {@code cosine} and {@code sine} [source tokens, width/2].
+ *
+ * <p>When decoding, sequences go on where an earlier run ended. Its keys and values are in a cache:
+ * {@code cached_key.L} and {@code cached_value.L} [cached tokens, heads*width] of layer L; {@code
+ * cached_rows} [references] says which of their rows each sequence has, {@code cached_offsets}
+ * [sequences + 1] where those of a sequence begin. Outputs {@code new_key.L} and {@code
+ * new_value.L} are to be appended. Sequences that have ended stay, without rows.
  */
 final class PackedRows implements TokenRows {
 
   private final Graph graph;
   private final boolean dropout;
-  private final Map<Side, Value> ids = new EnumMap<>(Side.class);
-  private final Map<Side, Value> offsets = new EnumMap<>(Side.class);
+  private final Map<String, Value> named = new HashMap<>();
   private @Nullable Value keys;
-  private @Nullable Value cosine;
-  private @Nullable Value sine;
   private int places;
 
   /**
@@ -49,23 +52,12 @@ final class PackedRows implements TokenRows {
 
   @Override
   public Value ids(Side side) {
-    return ids.computeIfAbsent(
-        side,
-        _ ->
-            graph.input(
-                side == Side.SOURCE ? "input_ids" : "decoder_input_ids",
-                ElementType.INT64,
-                tokensOf(side)));
+    String name = side == Side.SOURCE ? "input_ids" : "decoder_input_ids";
+    return named(name, ElementType.INT64, tokensOf(side));
   }
 
   private Value offsets(Side side) {
-    return offsets.computeIfAbsent(
-        side,
-        _ ->
-            graph.input(
-                side == Side.SOURCE ? "source_offsets" : "target_offsets",
-                ElementType.INT64,
-                Dimension.of("bounds")));
+    return bounds(side == Side.SOURCE ? "source_offsets" : "target_offsets");
   }
 
   private static Dimension tokensOf(Side side) {
@@ -97,29 +89,111 @@ final class PackedRows implements TokenRows {
   @Override
   public Value attention(Value q, Value k, Value v, @Nullable Value bias, Attending attending) {
     KeyedDropout dropped = keyed(attending.dropout());
-    PackedAttention.Form form =
-        new PackedAttention.Form(
-            attending.heads(),
-            attending.keyHeads(),
-            attending.width(),
-            attending.causal(),
-            attending.scale());
+    Value queryOffsets = offsets(attending.queries());
+    Value keyOffsets = offsets(attending.keys());
     return graph.apply(
-        new PackedAttention(
-            q, k, v, offsets(attending.queries()), offsets(attending.keys()), bias, dropped, form));
+        new PackedAttention(q, k, v, queryOffsets, keyOffsets, bias, dropped, form(attending)));
+  }
+
+  private static PackedAttention.Form form(Attending attending) {
+    return new PackedAttention.Form(
+        attending.heads(),
+        attending.keyHeads(),
+        attending.width(),
+        attending.causal(),
+        attending.scale());
   }
 
   @Override
   public Value turned(Value x, int heads, int width) {
-    if (cosine == null || sine == null) {
-      cosine = angles("cosine", width);
-      sine = angles("sine", width);
-    }
-    return graph.apply(new PackedRotaryEmbedding(x, cosine, sine, heads, width));
+    return graph.apply(
+        new PackedRotaryEmbedding(x, angles("cosine", width), angles("sine", width), heads, width));
+  }
+
+  // Decoding
+
+  /** Attention within a side, over what is cached of the layer and the new rows. */
+  Value cachedAttention(
+      int layer, Value q, Value k, Value v, @Nullable Value bias, Attending attending) {
+    return cachedAttention(layer, q, offsets(attending.queries()), k, v, bias, attending);
+  }
+
+  /** The same where only the last row of every sequence that has one is asked for. */
+  Value cachedAttentionOfAsked(int layer, Value q, Value k, Value v, Attending attending) {
+    return cachedAttention(layer, q, bounds("asked_offsets"), k, v, null, attending);
+  }
+
+  private Value cachedAttention(
+      int layer,
+      Value q,
+      Value queryOffsets,
+      Value k,
+      Value v,
+      @Nullable Value bias,
+      Attending attending) {
+    Side side = attending.keys();
+    int width = attending.keyHeads() * attending.width();
+    Dimension cached = Dimension.of("cached_tokens");
+    PackedAttention.Cache cache =
+        new PackedAttention.Cache(
+            floats("cached_key." + layer, cached, width),
+            floats("cached_value." + layer, cached, width),
+            named("cached_rows", ElementType.INT64, Dimension.of("references")),
+            bounds("cached_offsets"));
+    outputRows("new_key." + layer, k, side, width);
+    outputRows("new_value." + layer, v, side, width);
+    return graph.apply(
+        PackedAttention.overCache(
+            q, k, v, queryOffsets, offsets(side), bias, cache, form(attending)));
+  }
+
+  /** Which rows are asked for. */
+  Value asked() {
+    return named("asked_rows", ElementType.INT64, Dimension.of("asked"));
+  }
+
+  Value onlyAsked(Value rows) {
+    return graph.apply(new Embedding(asked(), rows));
+  }
+
+  /** {@link #turned} of the rows asked for. */
+  Value turnedAsked(Value x, int heads, int width) {
+    return graph.apply(
+        new PackedRotaryEmbedding(
+            x, onlyAsked(angles("cosine", width)), onlyAsked(angles("sine", width)), heads, width));
+  }
+
+  Value inputRows(String name, Side side, int width) {
+    return floats(name, tokensOf(side), width);
+  }
+
+  void outputRows(String name, Value value, Side side, int width) {
+    graph.output(value, name, ElementType.FLOAT32, tokensOf(side), Dimension.of(width));
+  }
+
+  /** Ends a decoding graph: {@code next_token}, by greedy choice. */
+  void chooseNext(Value rows, Head head) {
+    // The scale is positive: which logit is the largest does not depend on it.
+    Value logits = linear(rows, head.weight());
+    graph.output(
+        graph.nodes().argmax(logits), "next_token", ElementType.INT64, Dimension.of("asked"));
+  }
+
+  private Value floats(String name, Dimension rows, int width) {
+    return named(name, ElementType.FLOAT32, rows, Dimension.of(width));
+  }
+
+  private Value bounds(String name) {
+    return named(name, ElementType.INT64, Dimension.of("bounds"));
+  }
+
+  /** An input that several operators share. */
+  private Value named(String name, ElementType type, Dimension... dimensions) {
+    return named.computeIfAbsent(name, _ -> graph.input(name, type, dimensions));
   }
 
   private Value angles(String name, int width) {
-    return graph.input(name, ElementType.FLOAT32, tokensOf(Side.SOURCE), Dimension.of(width / 2));
+    return floats(name, tokensOf(Side.SOURCE), width / 2);
   }
 
   @Override

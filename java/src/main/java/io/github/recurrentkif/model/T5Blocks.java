@@ -47,31 +47,64 @@ final class T5Blocks {
     return dropped(norm(x, "encoder.final_layer_norm.weight"), Side.SOURCE);
   }
 
-  /** The rows of the target, ready for the head. */
+  /** How a layer of the decoder attends: q, k and v [target rows, heads*width], result as q. */
+  interface DecoderAttention {
+
+    Value toTarget(int layer, Value q, Value k, Value v);
+
+    Value toSource(int layer, Value q);
+  }
+
+  /** The rows of the target, ready for the head, over the rows of the encoded source. */
   Value decoder(Value encoded) {
-    TokenRows.Attending looking = attending(Side.TARGET, Side.TARGET, true);
-    TokenRows.Attending crossing = attending(Side.TARGET, Side.SOURCE, false);
+    TokenRows.Attending looking = lookingBack();
+    TokenRows.Attending crossing = crossing();
     Value bias = rows.positionBias(decoderBias(), looking);
-    Value x = dropped(embedding(rows.ids(Side.TARGET)), Side.TARGET);
+    return decoder(
+        rows.ids(Side.TARGET),
+        new DecoderAttention() {
+          @Override
+          public Value toTarget(int layer, Value q, Value k, Value v) {
+            return rows.attention(q, k, v, bias, looking);
+          }
+
+          @Override
+          public Value toSource(int layer, Value q) {
+            String cross = crossAttention(layer);
+            Value k = keys(encoded, cross, Side.SOURCE);
+            Value v = values(encoded, cross, Side.SOURCE);
+            return rows.attention(q, k, v, null, crossing);
+          }
+        });
+  }
+
+  /** The rows of the target, ready for the head. */
+  Value decoder(Value ids, DecoderAttention attention) {
+    Value x = dropped(embedding(ids), Side.TARGET);
     for (int layer = 0; layer < config.decoderLayers(); layer++) {
       String self = selfAttention(layer);
       Value h = norm(x, decoderLayer(layer, 0) + ".layer_norm.weight");
       Value q = queries(h, self, Side.TARGET);
       Value k = keys(h, self, Side.TARGET);
       Value v = values(h, self, Side.TARGET);
-      Value o = rows.attention(q, k, v, bias, looking);
+      Value o = attention.toTarget(layer, q, k, v);
       x = residual(x, attended(o, self, Side.TARGET), Side.TARGET);
 
       String cross = crossAttention(layer);
       h = norm(x, decoderLayer(layer, 1) + ".layer_norm.weight");
-      q = queries(h, cross, Side.TARGET);
-      k = keys(encoded, cross, Side.SOURCE);
-      v = values(encoded, cross, Side.SOURCE);
-      o = rows.attention(q, k, v, null, crossing);
+      o = attention.toSource(layer, queries(h, cross, Side.TARGET));
       x = residual(x, attended(o, cross, Side.TARGET), Side.TARGET);
       x = feedForward(x, decoderLayer(layer, 2), Side.TARGET);
     }
     return dropped(norm(x, "decoder.final_layer_norm.weight"), Side.TARGET);
+  }
+
+  TokenRows.Attending lookingBack() {
+    return attending(Side.TARGET, Side.TARGET, true);
+  }
+
+  TokenRows.Attending crossing() {
+    return attending(Side.TARGET, Side.SOURCE, false);
   }
 
   private TokenRows.Attending attending(Side queries, Side keys, boolean causal) {
@@ -137,7 +170,7 @@ final class T5Blocks {
     return layers.norm(x, name, config.modelWidth(), config.normEpsilon());
   }
 
-  Value queries(Value h, String attention, Side side) {
+  private Value queries(Value h, String attention, Side side) {
     return layers.linear(h, attention + ".q", config.innerWidth(), config.modelWidth(), side);
   }
 
@@ -149,15 +182,15 @@ final class T5Blocks {
     return layers.linear(h, attention + ".v", config.innerWidth(), config.modelWidth(), side);
   }
 
-  Value attended(Value o, String attention, Side side) {
+  private Value attended(Value o, String attention, Side side) {
     return layers.linear(o, attention + ".o", config.modelWidth(), config.innerWidth(), side);
   }
 
-  Value residual(Value x, Value branch, Side side) {
+  private Value residual(Value x, Value branch, Side side) {
     return graph.apply(new Sum(x, dropped(branch, side)));
   }
 
-  Value feedForward(Value x, String name, Side side) {
+  private Value feedForward(Value x, String name, Side side) {
     Value h = norm(x, name + ".layer_norm.weight");
     String dense = name + ".DenseReluDense";
     int wide = config.feedForwardWidth();

@@ -8,6 +8,7 @@ import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Linear;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** The graphs of a T5. */
 final class T5Graphs implements ModelGraphs {
@@ -52,7 +53,7 @@ final class T5Graphs implements ModelGraphs {
 
   /**
    * One token of every row: from the token and the cached keys and values to the next token by
-   * greedy choice, its logits, and the longer cache.
+   * greedy choice and the longer cache.
    */
   private ModelGraph decoderStep() {
     Graph graph = new Graph();
@@ -60,6 +61,55 @@ final class T5Graphs implements ModelGraphs {
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
     new DecoderStep(graph, graph.nodes(), blocks).write();
     return new ModelGraph("decoder_step", graph, rows.dropoutPlaces());
+  }
+
+  @Override
+  public List<ModelGraph> packedDecoding() {
+    return List.of(packedEncoder(), packedDecoderStep());
+  }
+
+  /** The same over packed rows: cross_key.L and cross_value.L [source tokens, heads*width]. */
+  private ModelGraph packedEncoder() {
+    Graph graph = new Graph();
+    PackedRows rows = new PackedRows(graph, false);
+    T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
+    Value encoded = blocks.encoder();
+    for (int layer = 0; layer < config.decoderLayers(); layer++) {
+      String attention = T5Blocks.crossAttention(layer);
+      Value k = blocks.keys(encoded, attention, Side.SOURCE);
+      Value v = blocks.values(encoded, attention, Side.SOURCE);
+      rows.outputRows("cross_key." + layer, k, Side.SOURCE, config.innerWidth());
+      rows.outputRows("cross_value." + layer, v, Side.SOURCE, config.innerWidth());
+    }
+    return new ModelGraph("packed_encoder", graph, rows.dropoutPlaces());
+  }
+
+  /** One token of every sequence that has a row, over its cache as {@link PackedRows} has it. */
+  private ModelGraph packedDecoderStep() {
+    Graph graph = new Graph();
+    PackedRows rows = new PackedRows(graph, false);
+    T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
+    TokenRows.Attending looking = blocks.lookingBack();
+    TokenRows.Attending crossing = blocks.crossing();
+    Value bias = rows.positionBias(blocks.decoderBias(), looking);
+    Value x =
+        blocks.decoder(
+            rows.ids(Side.TARGET),
+            new T5Blocks.DecoderAttention() {
+              @Override
+              public Value toTarget(int layer, Value q, Value k, Value v) {
+                return rows.cachedAttention(layer, q, k, v, bias, looking);
+              }
+
+              @Override
+              public Value toSource(int layer, Value q) {
+                Value k = rows.inputRows("cross_key." + layer, Side.SOURCE, config.innerWidth());
+                Value v = rows.inputRows("cross_value." + layer, Side.SOURCE, config.innerWidth());
+                return rows.attention(q, k, v, null, crossing);
+              }
+            });
+    rows.chooseNext(x, blocks.head());
+    return new ModelGraph("packed_decoder_step", graph, rows.dropoutPlaces());
   }
 
   private void cacheOutput(Graph graph, String name, Value value, String length) {
@@ -103,42 +153,38 @@ final class T5Graphs implements ModelGraphs {
       Value headShape =
           nodes.concatenate(
               0, nodes.shapeOf(token), nodes.vector(config.heads(), config.headWidth()));
-      Value x = blocks.embedding(nodes.reshape(token, nodes.vector(-1)));
-      Value bias = null;
-      for (int layer = 0; layer < config.decoderLayers(); layer++) {
-        String self = T5Blocks.selfAttention(layer);
-        Value h = blocks.norm(x, T5Blocks.decoderLayer(layer, 0) + ".layer_norm.weight");
-        Value q = heads(graph, blocks.queries(h, self, Side.TARGET), headShape);
-        Value newK = heads(graph, blocks.keys(h, self, Side.TARGET), headShape);
-        Value newV = heads(graph, blocks.values(h, self, Side.TARGET), headShape);
-        Value k = nodes.concatenate(2, cacheInput("past_key." + layer, "past"), newK);
-        Value v = nodes.concatenate(2, cacheInput("past_value." + layer, "past"), newV);
-        if (bias == null) {
-          bias = lastPositionBias(k);
-        }
-        x = nodes.add(x, blocks.attended(attend(q, k, v, bias), self, Side.TARGET));
+      Value x =
+          blocks.decoder(
+              nodes.reshape(token, nodes.vector(-1)),
+              new T5Blocks.DecoderAttention() {
+                private @Nullable Value bias;
 
-        String cross = T5Blocks.crossAttention(layer);
-        h = blocks.norm(x, T5Blocks.decoderLayer(layer, 1) + ".layer_norm.weight");
-        q = heads(graph, blocks.queries(h, cross, Side.TARGET), headShape);
-        Value crossK = cacheInput("cross_key." + layer, "source");
-        Value crossV = cacheInput("cross_value." + layer, "source");
-        x = nodes.add(x, blocks.attended(attend(q, crossK, crossV, crossMask), cross, Side.TARGET));
+                @Override
+                public Value toTarget(int layer, Value q, Value newK, Value newV) {
+                  Value k = lengthened("key." + layer, heads(graph, newK, headShape));
+                  Value v = lengthened("value." + layer, heads(graph, newV, headShape));
+                  if (bias == null) {
+                    bias = lastPositionBias(k);
+                  }
+                  return attend(heads(graph, q, headShape), k, v, bias);
+                }
 
-        x = blocks.feedForward(x, T5Blocks.decoderLayer(layer, 2), Side.TARGET);
-        cacheOutput(graph, "present_key." + layer, k, "present");
-        cacheOutput(graph, "present_value." + layer, v, "present");
-      }
-      Value last = blocks.norm(x, "decoder.final_layer_norm.weight");
+                @Override
+                public Value toSource(int layer, Value q) {
+                  Value k = cacheInput("cross_key." + layer, "source");
+                  Value v = cacheInput("cross_value." + layer, "source");
+                  return attend(heads(graph, q, headShape), k, v, crossMask);
+                }
+              });
       TokenRows.Head head = blocks.head();
-      Value logits = graph.apply(new Linear(last, head.weight(), head.scale()));
+      Value logits = graph.apply(new Linear(x, head.weight(), head.scale()));
       graph.output(nodes.argmax(logits), "next_token", ElementType.INT64, Dimension.of("batch"));
-      graph.output(
-          logits,
-          "logits",
-          ElementType.FLOAT32,
-          Dimension.of("batch"),
-          Dimension.of(head.vocabulary()));
+    }
+
+    private Value lengthened(String name, Value added) {
+      Value present = nodes.concatenate(2, cacheInput("past_" + name, "past"), added);
+      cacheOutput(graph, "present_" + name, present, "present");
+      return present;
     }
 
     private Value cacheInput(String name, String length) {

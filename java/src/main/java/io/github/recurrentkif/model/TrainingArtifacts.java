@@ -28,13 +28,15 @@ import tools.jackson.databind.json.JsonMapper;
 /**
  * The graphs of one model with one choice of trainable parameters, as files: {@code
  * training_model.onnx} and {@code packed_training_model.onnx} (loss and gradients), {@code
- * encoder.onnx} and {@code decoder_step.onnx} (greedy decoding), and {@code artifacts.json}, which
- * says what the graphs read and write. The folder is named by a hash of everything that went in.
+ * encoder.onnx} and {@code decoder_step.onnx} (greedy decoding) and their packed siblings, and
+ * {@code artifacts.json}, which says what the graphs read and write. The folder is named by a hash
+ * of everything that went in.
  *
  * @param training of one padded micro-batch, on the stock runtime
  * @param packedTraining of a whole update without padding, on operators of our own; absent where
- *     more than an adapter is trained
- * @param encoder absent where the model has none: then the decoder step takes prompts as well
+ *     not an adapter is trained
+ * @param decoding of padded rows, on the stock runtime
+ * @param packedDecoding the same of packed rows; absent where the whole model is trained
  */
 public record TrainingArtifacts(
     Path folder,
@@ -42,14 +44,21 @@ public record TrainingArtifacts(
     List<DropoutPlace> dropoutPlaces,
     GraphFile training,
     @Nullable GraphFile packedTraining,
-    @Nullable GraphFile encoder,
-    GraphFile decoderStep) {
+    Decoding decoding,
+    @Nullable Decoding packedDecoding) {
+
+  /**
+   * The graphs of greedy decoding.
+   *
+   * @param encoder absent where the model has none: then the step takes prompts as well
+   */
+  public record Decoding(@Nullable GraphFile encoder, GraphFile step) {}
 
   /** An ONNX model, and the frozen parameters that a session of it must be given. */
   public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 4;
+  private static final int VERSION = 5;
 
   private static final String DESCRIPTION = "artifacts.json";
 
@@ -117,8 +126,13 @@ public record TrainingArtifacts(
     ModelGraphs of = ModelGraphs.of(config, trainables);
     List<ModelGraph> graphs = new ArrayList<>();
     graphs.add(of.training(dropout));
-    if (trainables instanceof Trainables.Adapter) {
-      graphs.add(of.packedTraining(dropout));
+    switch (trainables) {
+      case Trainables.Adapter _ -> {
+        graphs.add(of.packedTraining(dropout));
+        graphs.addAll(of.packedDecoding());
+      }
+      case Trainables.Nothing _ -> graphs.addAll(of.packedDecoding());
+      case Trainables.EveryWeight _ -> {}
     }
     graphs.addAll(of.decoding());
     return graphs;
@@ -200,8 +214,14 @@ public record TrainingArtifacts(
         places,
         graphFile(json, folder, "training_model"),
         optionalGraphFile(json, folder, "packed_training_model"),
-        optionalGraphFile(json, folder, "encoder"),
-        graphFile(json, folder, "decoder_step"));
+        decoding(json, folder, ""),
+        json.get("frozen").has("packed_decoder_step") ? decoding(json, folder, "packed_") : null);
+  }
+
+  private static Decoding decoding(JsonNode json, Path folder, String prefix) {
+    return new Decoding(
+        optionalGraphFile(json, folder, prefix + "encoder"),
+        graphFile(json, folder, prefix + "decoder_step"));
   }
 
   private static @Nullable GraphFile optionalGraphFile(JsonNode json, Path folder, String name) {

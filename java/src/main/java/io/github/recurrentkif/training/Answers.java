@@ -46,8 +46,7 @@ final class Answers {
   long[] take(long[] next, Move move) {
     // From behind: a row that moves has been looked at.
     for (int slot = running - 1; slot >= 0; slot--) {
-      append(rows[slot], next[slot]);
-      if (endTokens.contains((int) next[slot])) {
+      if (append(rows[slot], next[slot])) {
         int last = --running;
         if (slot != last) {
           rows[slot] = rows[last];
@@ -59,11 +58,13 @@ final class Answers {
     return Arrays.copyOf(next, running);
   }
 
-  private void append(int row, long token) {
+  /** Takes one more token of a row, whatever slot it is in; whether the row ends with it. */
+  boolean append(int row, long token) {
     if (lengths[row] == tokens[row].length) {
       tokens[row] = Arrays.copyOf(tokens[row], 2 * lengths[row]);
     }
     tokens[row][lengths[row]++] = token;
+    return endTokens.contains((int) token);
   }
 
   /** Rows that have not ended. */

@@ -21,7 +21,8 @@ import java.util.List;
 
 /**
  * The mean token cross-entropy of a model's answers and its gradient, by ONNX Runtime on operators
- * of our own: the real tokens of all micro-batches of an update in one pass.
+ * of our own: the real tokens of all micro-batches of an update in one pass, or in a few where they
+ * are many.
  *
  * <p>A token weighs one over the labelled tokens of its micro-batch, times the update's scale: so
  * the gradient of the weighted sum is what adding up micro-batches gives.
@@ -30,13 +31,18 @@ public final class PackedObjective implements Objective<Batch> {
 
   private final ModelConfig config;
   private final TrainingSession session;
+  private final int tokensPerPass;
 
   /**
    * @param weights what the training graph reads; the caller changes them between calls
    * @param session of a packed training graph, its frozen weights handed in
+   * @param tokensPerPass most tokens that go through the model at once, whose activations are held:
+   *     an update with more is divided between its sequences; 0 for any number
    */
-  public PackedObjective(ModelConfig config, Session session, ParameterVector weights) {
+  public PackedObjective(
+      ModelConfig config, Session session, ParameterVector weights, int tokensPerPass) {
     this.config = config;
+    this.tokensPerPass = tokensPerPass;
     this.session = new TrainingSession(session, weights);
   }
 
@@ -55,10 +61,39 @@ public final class PackedObjective implements Objective<Batch> {
       keys.add(update.randomness().at(i));
     }
     Pass pass = new Pass(batches, keys, update.scale());
-    sum.begin(1, 1);
-    pass.run(PackedSequences.of(batches), sum.part());
-    sum.add(1);
+    List<PackedSequences> groups = groups(PackedSequences.of(batches));
+    sum.begin(groups.size(), 1);
+    for (PackedSequences group : groups) {
+      pass.run(group, sum.part());
+      sum.add(1);
+    }
     return pass.losses();
+  }
+
+  private List<PackedSequences> groups(PackedSequences all) {
+    if (tokensPerPass == 0
+        || all.sequences().stream().mapToInt(this::tokens).sum() <= tokensPerPass) {
+      return List.of(all);
+    }
+    // In one pass a sequence without labels adds nothing; alone it would be a pass for nothing.
+    List<Sequence> teaching = all.sequences().stream().filter(s -> teaches(all, s)).toList();
+    return teaching.isEmpty()
+        ? List.of(all)
+        : all.only(teaching).groups(tokensPerPass, this::tokens);
+  }
+
+  private int tokens(Sequence sequence) {
+    return switch (config) {
+      case T5Config _ -> sequence.length() + sequence.targetLength();
+      case LlamaConfig _ -> sequence.length();
+    };
+  }
+
+  private boolean teaches(PackedSequences packed, Sequence sequence) {
+    return switch (config) {
+      case T5Config _ -> sequence.targetLength() > 0;
+      case LlamaConfig _ -> !answers(packed, sequence, 0).isEmpty();
+    };
   }
 
   /** A token to be learned. */
@@ -175,14 +210,7 @@ public final class PackedObjective implements Objective<Batch> {
     List<Labelled> labelled = new ArrayList<>();
     long at = 0;
     for (Sequence sequence : packed.sequences()) {
-      Batch batch = packed.batchOf(sequence);
-      int from = sequence.row() * batch.sourceLength() + sequence.first();
-      for (int i = 1; i < sequence.length(); i++) {
-        long label = batch.labels()[from + i];
-        if (label != Batch.IGNORED) {
-          labelled.add(new Labelled(at + i - 1, label, sequence.batch()));
-        }
-      }
+      labelled.addAll(answers(packed, sequence, at));
       at += sequence.length();
     }
     long[] rows = labelled.stream().mapToLong(Labelled::row).toArray();
@@ -195,6 +223,20 @@ public final class PackedObjective implements Objective<Batch> {
         packed.positions(),
         packed.sourceTokens(),
         angles.pairs());
+    return labelled;
+  }
+
+  /** The tokens to learn of a sequence whose rows begin there. */
+  private static List<Labelled> answers(PackedSequences packed, Sequence sequence, long firstRow) {
+    List<Labelled> labelled = new ArrayList<>();
+    Batch batch = packed.batchOf(sequence);
+    int from = sequence.row() * batch.sourceLength() + sequence.first();
+    for (int i = 1; i < sequence.length(); i++) {
+      long label = batch.labels()[from + i];
+      if (label != Batch.IGNORED) {
+        labelled.add(new Labelled(firstRow + i - 1, label, sequence.batch()));
+      }
+    }
     return labelled;
   }
 

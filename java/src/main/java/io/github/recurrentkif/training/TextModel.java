@@ -54,17 +54,24 @@ public final class TextModel implements AutoCloseable {
     return weights;
   }
 
+  /** {@link #objective(int)} with all tokens of an update in one pass. */
+  public Objective<Batch> objective() {
+    return objective(0);
+  }
+
   /**
    * What is trained with: over packed rows where an adapter is trained and the session options name
    * a library with our operators, else over padded micro-batches.
+   *
+   * @param tokensPerPass of packed rows, see {@link PackedObjective}; the first call decides
    */
-  public Objective<Batch> objective() {
+  public Objective<Batch> objective(int tokensPerPass) {
     TrainingArtifacts.GraphFile graph = artifacts.packedTraining();
     if (graph == null || options.customOperatorLibraries().isEmpty()) {
       return paddedObjective();
     }
     if (packed == null) {
-      packed = new PackedObjective(model.config(), open(graph), weights);
+      packed = new PackedObjective(model.config(), open(graph), weights, tokensPerPass);
     }
     return packed;
   }
@@ -83,21 +90,32 @@ public final class TextModel implements AutoCloseable {
     return padded;
   }
 
+  /** Over packed rows where the session options name a library with our operators. */
   public Decoder decoder() {
     if (decoder == null) {
+      TrainingArtifacts.Decoding graphs = artifacts.packedDecoding();
       decoder =
-          switch (model.config()) {
-            case T5Config t5 ->
-                new GreedyDecoder(
-                    t5,
-                    open(Objects.requireNonNull(artifacts.encoder(), "a T5 has an encoder")),
-                    open(artifacts.decoderStep()),
-                    weights);
-            case LlamaConfig llama ->
-                new CausalDecoder(llama, open(artifacts.decoderStep()), weights);
-          };
+          graphs == null || options.customOperatorLibraries().isEmpty()
+              ? paddedDecoder(artifacts.decoding())
+              : new PackedDecoder(model.config(), encoder(graphs), open(graphs.step()), weights);
     }
     return decoder;
+  }
+
+  private Decoder paddedDecoder(TrainingArtifacts.Decoding graphs) {
+    return switch (model.config()) {
+      case T5Config t5 ->
+          new GreedyDecoder(
+              t5,
+              Objects.requireNonNull(encoder(graphs), "a T5 has an encoder"),
+              open(graphs.step()),
+              weights);
+      case LlamaConfig llama -> new CausalDecoder(llama, open(graphs.step()), weights);
+    };
+  }
+
+  private @Nullable Session encoder(TrainingArtifacts.Decoding graphs) {
+    return graphs.encoder() == null ? null : open(graphs.encoder());
   }
 
   private Session open(TrainingArtifacts.GraphFile graph) {

@@ -17,9 +17,11 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a row is answered does not depend on which rows are beside it, nor on when those end. */
@@ -59,9 +61,11 @@ class DecodingTest {
     return prompts;
   }
 
-  private List<long[]> decode(Path folder, List<List<long[]>> batches) {
+  private List<long[]> decode(Path folder, String graph, List<List<long[]>> batches) {
     List<long[]> answers = new ArrayList<>();
-    try (Backend backend = TestBackend.open(temporary.resolve("cache"));
+    Path cache = temporary.resolve("cache");
+    try (Backend backend =
+            graph.equals("packed") ? TestBackend.withOperators(cache) : TestBackend.open(cache);
         ModelFolder model = ModelFolder.open(folder, backend.cache());
         TextModel text = backend.open(model, new Trainables.Nothing())) {
       batches.forEach(batch -> answers.addAll(text.decoder().decode(batch, TOKENS)));
@@ -70,10 +74,17 @@ class DecodingTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"tiny-t5", "qwen2", "qwen3"})
-  void aRowIsAnsweredInCompanyAsItIsAlone(String name) throws IOException {
+  @CsvSource({
+    "tiny-t5, padded",
+    "tiny-t5, packed",
+    "qwen2, padded",
+    "qwen2, packed",
+    "qwen3, padded",
+    "qwen3, packed"
+  })
+  void aRowIsAnsweredInCompanyAsItIsAlone(String name, String graph) throws IOException {
     List<long[]> alone =
-        decode(model(name, List.of(NEVER)), prompts().stream().map(List::of).toList());
+        decode(model(name, List.of(NEVER)), "padded", prompts().stream().map(List::of).toList());
     alone.forEach(answer -> assertEquals(TOKENS, answer.length));
     // Tokens that end some rows at once, some later and, with luck, some never.
     List<Integer> endTokens =
@@ -84,8 +95,23 @@ class DecodingTest {
     assertTrue(lengths.size() > 2, "rows end at different steps: " + lengths);
 
     Path folder = model(name, endTokens);
-    assertSame(expected, decode(folder, List.of(prompts())));
-    assertSame(expected, decode(folder, List.of(prompts().subList(0, 4), prompts().subList(4, 9))));
+    assertSame(expected, decode(folder, graph, List.of(prompts())));
+    assertSame(
+        expected, decode(folder, graph, List.of(prompts().subList(0, 4), prompts().subList(4, 9))));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"qwen2", "qwen3", "tiny-t5"})
+  void promptsThatBeginAlikeAreAnsweredAsAlone(String name) throws IOException {
+    long[] beginning = new Random(6).longs(11, 4, 40).toArray();
+    List<long[]> prompts =
+        prompts().stream()
+            .map(end -> LongStream.concat(Arrays.stream(beginning), Arrays.stream(end)).toArray())
+            .toList();
+    Path folder = model(name, List.of(NEVER));
+    assertSame(
+        decode(folder, "padded", prompts.stream().map(List::of).toList()),
+        decode(folder, "packed", List.of(prompts)));
   }
 
   private static long[] cut(long[] answer, List<Integer> endTokens) {
@@ -106,6 +132,6 @@ class DecodingTest {
 
   @Test
   void noPromptsHaveNoAnswers() throws IOException {
-    assertEquals(List.of(), decode(model("qwen2", List.of(NEVER)), List.of(List.of())));
+    assertEquals(List.of(), decode(model("qwen2", List.of(NEVER)), "padded", List.of(List.of())));
   }
 }

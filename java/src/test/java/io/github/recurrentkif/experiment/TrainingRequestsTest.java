@@ -52,7 +52,7 @@ class TrainingRequestsTest {
       LoraInitialization.initialize(text.weights(), RandomKey.ofSeed(3));
       PeftAdapter.write(adapter, lora, folder.config(), model.toString(), text.weights());
     }
-    requests = new TrainingRequests(backend, model, adapter, false);
+    requests = new TrainingRequests(backend, model, adapter, false, 0);
   }
 
   @AfterEach

@@ -44,10 +44,10 @@ class OnnxCheckerTest {
       for (Trainables trainables : choices) {
         TrainingArtifacts artifacts = TrainingArtifacts.prepare(config, trainables, true, folder);
         command.add(artifacts.training().file().toString());
-        if (artifacts.encoder() != null) {
-          command.add(artifacts.encoder().file().toString());
+        if (artifacts.decoding().encoder() != null) {
+          command.add(artifacts.decoding().encoder().file().toString());
         }
-        command.add(artifacts.decoderStep().file().toString());
+        command.add(artifacts.decoding().step().file().toString());
       }
     }
     Outcome outcome = run(command);

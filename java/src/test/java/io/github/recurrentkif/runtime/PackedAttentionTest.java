@@ -5,8 +5,12 @@ import static io.github.recurrentkif.runtime.OperatorsTest.assertClose;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -251,6 +255,54 @@ class PackedAttentionTest {
       return options(tensors(new OperatorRun("PackedAttention")));
     }
 
+    /** The same with all keys but one for each query in a cache, in any order. */
+    OperatorRun fromCache() {
+      int width = problem.groups() * problem.width();
+      long[] own = problem.queries();
+      long[] cached = new long[own.length];
+      Arrays.setAll(cached, s -> problem.keys()[s] - own[s]);
+      int count = (int) Arrays.stream(cached).sum();
+      List<Integer> places = new ArrayList<>(IntStream.range(0, count).boxed().toList());
+      Collections.shuffle(places, new Random(9));
+      float[][] cache = {new float[count * width], new float[count * width]};
+      float[][] rest = {
+        new float[problem.queryRows() * width], new float[problem.queryRows() * width]
+      };
+      int from = 0;
+      int inCache = 0;
+      int inRest = 0;
+      for (int s = 0; s < own.length; s++) {
+        for (int j = 0; j < problem.keys()[s]; j++, from += width) {
+          boolean isCached = j < cached[s];
+          int to = (isCached ? places.get(inCache++) : inRest++) * width;
+          System.arraycopy(k, from, isCached ? cache[0] : rest[0], to, width);
+          System.arraycopy(v, from, isCached ? cache[1] : rest[1], to, width);
+        }
+      }
+      OperatorRun run =
+          new OperatorRun("PackedAttention")
+              .attribute("heads", problem.heads())
+              .attribute("key_heads", problem.groups())
+              .attribute("width", problem.width())
+              .attribute("causal", 1)
+              .attribute("scale", scale)
+              .input(q, problem.queryRows(), (long) problem.heads() * problem.width())
+              .input(rest[0], problem.queryRows(), width)
+              .input(rest[1], problem.queryRows(), width)
+              .input(offsets(own), own.length + 1L)
+              .input(offsets(own), own.length + 1L);
+      if (problem.distances() > 0) {
+        run.input(bias, problem.heads(), problem.distances());
+      } else {
+        run.absent();
+      }
+      return run.absent()
+          .input(cache[0], count, width)
+          .input(cache[1], count, width)
+          .input(places.stream().mapToLong(place -> place).toArray(), count)
+          .input(offsets(cached), own.length + 1L);
+    }
+
     OperatorRun backward(List<float[]> results) {
       long qWidth = (long) problem.heads() * problem.width();
       OperatorRun run =
@@ -281,6 +333,54 @@ class PackedAttentionTest {
       assertClose(example.dk, gradients.get(1), 2e-5, tier + " dk");
       assertClose(example.dv, gradients.get(2), 2e-5, tier + " dv");
     }
+  }
+
+  @SuppressWarnings("UnusedVariable") // JUnit reads it
+  private static final List<Problem> CACHED =
+      List.of(
+          cached(2, 2, 64, of(1, 1, 1), of(40, 1, 17), 257),
+          cached(4, 2, 13, of(1, 0, 1), of(9, 6, 30), 0),
+          cached(6, 2, 20, of(5, 1, 0, 50), of(12, 3, 2, 99), 9),
+          cached(1, 1, 8, of(0), of(3), 0));
+
+  private static Problem cached(
+      int heads, int groups, int width, long[] queries, long[] keys, int distances) {
+    return new Problem(heads, groups, width, queries, keys, true, distances, false, false);
+  }
+
+  @ParameterizedTest
+  @FieldSource("CACHED")
+  void keysMayComeFromACache(Problem problem) {
+    Example example = new Example(problem);
+    for (String tier : OperatorRun.tiers()) {
+      List<float[]> results = example.fromCache().tier(tier).run(runtime, 1);
+      assertClose(example.o, results.getFirst(), 1e-5, tier + " o");
+    }
+  }
+
+  @Test
+  void aRowThatTheCacheDoesNotHaveIsRefused() {
+    String refusal =
+        TestRuntime.refusal(
+            () ->
+                new OperatorRun("PackedAttention")
+                    .attribute("heads", 1)
+                    .attribute("width", 4)
+                    .input(normal(1, 1, 4), 1, 4)
+                    .input(normal(2, 1, 4), 1, 4)
+                    .input(normal(3, 1, 4), 1, 4)
+                    .input(new long[] {0, 1}, 2)
+                    .input(new long[] {0, 1}, 2)
+                    .absent()
+                    .absent()
+                    .input(normal(4, 3, 4), 3, 4)
+                    .input(normal(5, 3, 4), 3, 4)
+                    .input(new long[] {2, 3}, 2)
+                    .input(new long[] {0, 2}, 2)
+                    .run(runtime, 1));
+    assertTrue(
+        refusal.contains("'cached_rows' must be below 3, the rows of 'cached_keys', but has 3"),
+        refusal);
   }
 
   @Test

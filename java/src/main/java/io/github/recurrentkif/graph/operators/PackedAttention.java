@@ -26,6 +26,15 @@ public final class PackedAttention implements Operator {
    */
   public record Form(int heads, int keyHeads, int width, boolean causal, float scale) {}
 
+  /**
+   * Keys and values computed before, which each sequence has before its own.
+   *
+   * @param keys [cached rows, keyHeads*width]; likewise values
+   * @param rows int64 [references]: which rows of both a sequence has, sequence behind sequence
+   * @param offsets int64 [sequences + 1]: where the references of each begin
+   */
+  public record Cache(Value keys, Value values, Value rows, Value offsets) {}
+
   private final Value q;
   private final Value k;
   private final Value v;
@@ -33,6 +42,7 @@ public final class PackedAttention implements Operator {
   private final Value keyOffsets;
   private final @Nullable Value bias;
   private final @Nullable KeyedDropout dropout;
+  private final @Nullable Cache cache;
   private final Form form;
   private @Nullable List<Value> results;
 
@@ -49,6 +59,19 @@ public final class PackedAttention implements Operator {
       @Nullable Value bias,
       @Nullable KeyedDropout dropout,
       Form form) {
+    this(q, k, v, queryOffsets, keyOffsets, bias, dropout, null, form);
+  }
+
+  private PackedAttention(
+      Value q,
+      Value k,
+      Value v,
+      Value queryOffsets,
+      Value keyOffsets,
+      @Nullable Value bias,
+      @Nullable KeyedDropout dropout,
+      @Nullable Cache cache,
+      Form form) {
     if (bias != null && bias.differentiable()) {
       throw new IllegalArgumentException("no gradient would reach the trained bias " + bias);
     }
@@ -59,7 +82,21 @@ public final class PackedAttention implements Operator {
     this.keyOffsets = keyOffsets;
     this.bias = bias;
     this.dropout = dropout;
+    this.cache = cache;
     this.form = form;
+  }
+
+  /** With a cache, for decoding: nothing is dropped, and there is no gradient. */
+  public static PackedAttention overCache(
+      Value q,
+      Value k,
+      Value v,
+      Value queryOffsets,
+      Value keyOffsets,
+      @Nullable Value bias,
+      Cache cache,
+      Form form) {
+    return new PackedAttention(q, k, v, queryOffsets, keyOffsets, bias, null, cache, form);
   }
 
   @Override
@@ -69,20 +106,25 @@ public final class PackedAttention implements Operator {
 
   @Override
   public Value forward(Nodes nodes) {
-    results = nodes.own("PackedAttention", 2, withSequences(q, k, v), attributes());
+    List<@Nullable Value> inputs = withSequences(q, k, v);
+    if (cache != null) {
+      inputs.addAll(List.of(cache.keys(), cache.values(), cache.rows(), cache.offsets()));
+    }
+    results = nodes.own("PackedAttention", 2, withoutAbsentEnd(inputs), attributes());
     return results.getFirst();
   }
 
   @Override
   public void backward(Nodes nodes, Value dy, Gradients gradients) {
-    if (results == null) {
-      throw new IllegalStateException("backward before forward");
+    if (results == null || cache != null) {
+      throw new IllegalStateException(
+          cache == null ? "backward before forward" : "no gradient reaches a cache");
     }
     List<Value> d =
         nodes.own(
             "PackedAttentionGrad",
             3,
-            withSequences(dy, q, k, v, results.get(0), results.get(1)),
+            withoutAbsentEnd(withSequences(dy, q, k, v, results.get(0), results.get(1))),
             attributes());
     gradients.add(q, d.get(0));
     gradients.add(k, d.get(1));
@@ -93,11 +135,14 @@ public final class PackedAttention implements Operator {
     List<@Nullable Value> inputs = new ArrayList<>(Arrays.asList(first));
     inputs.add(queryOffsets);
     inputs.add(keyOffsets);
-    if (bias != null || dropout != null) {
-      inputs.add(bias);
-    }
-    if (dropout != null) {
-      inputs.add(dropout.keys());
+    inputs.add(bias);
+    inputs.add(dropout == null ? null : dropout.keys());
+    return inputs;
+  }
+
+  private static List<@Nullable Value> withoutAbsentEnd(List<@Nullable Value> inputs) {
+    while (inputs.getLast() == null) {
+      inputs.removeLast();
     }
     return inputs;
   }
