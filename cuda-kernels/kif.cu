@@ -5,5 +5,6 @@
 #include "importance.cu"
 #include "mask_counts.cu"
 #include "merge.cu"
+#include "range.cu"
 #include "squared_norm.cu"
 #include "threshold.cu"

@@ -1,61 +1,75 @@
 /*
- * merge: w = base + (a*(snapshot - base) + b*(w - snapshot)), also the new base; (a, b) by whether
- * the inner and the outer score lie above their thresholds, which are read from device memory;
- * either importance may be reset to zero in the same pass. 36 bytes an element, 52 with both resets
- * of 8 each.
+ * merge: w = base + (a*(snapshot - base) + b*(w - snapshot)), also the new base; (a, b) by the inner
+ * and the outer score and the bounds of their part, which are read from device memory; either
+ * importance may be reset to zero in the same pass. 36 bytes an element, 52 with both resets of 8
+ * each. Parts are tensors (spans, count) or, with count 1, everything.
  *
  * 1: one element a thread at a time
  * 2: four neighbouring elements a thread at a time                                      <- shipped
  */
-#include "kif_cuda.cuh"
+#include "weighting.cuh"
 
-struct Coefficients {
-  float inner;
-  float outer;
-};
-
-struct MergeRule {
-  int score;
-  Coefficients shared;
-  Coefficients new_only;
-  Coefficients old_only;
-  Coefficients redundant;
-  int reset_inner;
-  int reset_outer;
+/* One side's importance. */
+struct Side {
+  float *__restrict__ sensitivity;
+  float *__restrict__ uncertainty;
 };
 
 __device__ __forceinline__ float merged(float w, float base, float snapshot, float inner_score,
-                                        float outer_score, float inner_bound, float outer_bound,
+                                        float outer_score, const Bounds &bounds,
                                         const MergeRule &rule) {
-  const bool to_new = inner_score > inner_bound;
-  const bool to_old = outer_score > outer_bound;
-  const float a = to_new ? (to_old ? rule.shared.inner : rule.new_only.inner)
-                         : (to_old ? rule.old_only.inner : rule.redundant.inner);
-  const float b = to_new ? (to_old ? rule.shared.outer : rule.new_only.outer)
-                         : (to_old ? rule.old_only.outer : rule.redundant.outer);
-  return base + (a * (snapshot - base) + b * (w - snapshot));
+  const Coefficients c = coefficients_of(inner_score, outer_score, bounds, rule);
+  return base + (c.inner * (snapshot - base) + c.outer * (w - snapshot));
 }
 
 /* One element, by any thread. */
 __device__ __forceinline__ void merge_at(i64 i, float *w, float *base, const float *snapshot,
-                                         float *inner_sensitivity, float *inner_uncertainty,
-                                         float *outer_sensitivity, float *outer_uncertainty,
-                                         float inner_bound, float outer_bound,
-                                         const MergeRule &rule) {
-  const float result =
-      merged(w[i], base[i], snapshot[i],
-             score_of(rule.score, inner_sensitivity[i], inner_uncertainty[i]),
-             score_of(rule.score, outer_sensitivity[i], outer_uncertainty[i]), inner_bound,
-             outer_bound, rule);
+                                         const Side &inner, const Side &outer,
+                                         const Bounds &bounds, const MergeRule &rule) {
+  const Coefficients c = coefficients_of(
+      score_of(rule.score, inner.sensitivity[i], inner.uncertainty[i]),
+      score_of(rule.score, outer.sensitivity[i], outer.uncertainty[i]), bounds, rule);
+  const float before = base[i], between = snapshot[i];
+  const float result = before + (c.inner * (between - before) + c.outer * (w[i] - between));
   w[i] = result;
   base[i] = result;
   if (rule.reset_inner) {
-    inner_sensitivity[i] = 0;
-    inner_uncertainty[i] = 0;
+    inner.sensitivity[i] = 0;
+    inner.uncertainty[i] = 0;
   }
   if (rule.reset_outer) {
-    outer_sensitivity[i] = 0;
-    outer_uncertainty[i] = 0;
+    outer.sensitivity[i] = 0;
+    outer.uncertainty[i] = 0;
+  }
+}
+
+/* Four neighbours. A tensor begins at a multiple of 16 elements: they are of one part. */
+__device__ __forceinline__ void merge_four(i64 i, float *w, float *base, const float *snapshot,
+                                           const Side &inner, const Side &outer,
+                                           const Bounds &bounds, const MergeRule &rule) {
+  const int score = rule.score;
+  const float4 a = four(inner.sensitivity, i), c = four(outer.sensitivity, i);
+  float4 b = a, d = c;
+  if (score != KIF_SENSITIVITY) {
+    b = four(inner.uncertainty, i);
+    d = four(outer.uncertainty, i);
+  }
+  const float4 x = four(w, i), y = four(base, i), z = four(snapshot, i);
+  float4 r;
+  r.x = merged(x.x, y.x, z.x, score_of(score, a.x, b.x), score_of(score, c.x, d.x), bounds, rule);
+  r.y = merged(x.y, y.y, z.y, score_of(score, a.y, b.y), score_of(score, c.y, d.y), bounds, rule);
+  r.z = merged(x.z, y.z, z.z, score_of(score, a.z, b.z), score_of(score, c.z, d.z), bounds, rule);
+  r.w = merged(x.w, y.w, z.w, score_of(score, a.w, b.w), score_of(score, c.w, d.w), bounds, rule);
+  four(w, i) = r;
+  four(base, i) = r;
+  const float4 zero = make_float4(0, 0, 0, 0);
+  if (rule.reset_inner) {
+    four(inner.sensitivity, i) = zero;
+    four(inner.uncertainty, i) = zero;
+  }
+  if (rule.reset_outer) {
+    four(outer.sensitivity, i) = zero;
+    four(outer.uncertainty, i) = zero;
   }
 }
 
@@ -63,13 +77,14 @@ extern "C" __global__ void __launch_bounds__(KIF_THREADS)
     kif_merge_1(float *__restrict__ w, float *__restrict__ base, const float *__restrict__ snapshot,
                 float *__restrict__ inner_sensitivity, float *__restrict__ inner_uncertainty,
                 float *__restrict__ outer_sensitivity, float *__restrict__ outer_uncertainty,
-                const float *__restrict__ inner_threshold,
-                const float *__restrict__ outer_threshold, MergeRule rule, i64 n) {
-  const float inner_bound = *inner_threshold;
-  const float outer_bound = *outer_threshold;
+                const float *__restrict__ inner_bounds, const float *__restrict__ outer_bounds,
+                const Span *__restrict__ spans, int count, MergeRule rule, i64 n) {
+  const Side inner = {inner_sensitivity, inner_uncertainty};
+  const Side outer = {outer_sensitivity, outer_uncertainty};
   for (i64 i = KIF_FIRST; i < n; i += KIF_STRIDE) {
-    merge_at(i, w, base, snapshot, inner_sensitivity, inner_uncertainty, outer_sensitivity,
-             outer_uncertainty, inner_bound, outer_bound, rule);
+    const Bounds bounds = bounds_of(inner_bounds, outer_bounds, count, part_of(spans, count, i),
+                                    rule.weighting);
+    merge_at(i, w, base, snapshot, inner, outer, bounds, rule);
   }
 }
 
@@ -77,44 +92,20 @@ extern "C" __global__ void __launch_bounds__(KIF_THREADS)
     kif_merge_2(float *__restrict__ w, float *__restrict__ base, const float *__restrict__ snapshot,
                 float *__restrict__ inner_sensitivity, float *__restrict__ inner_uncertainty,
                 float *__restrict__ outer_sensitivity, float *__restrict__ outer_uncertainty,
-                const float *__restrict__ inner_threshold,
-                const float *__restrict__ outer_threshold, MergeRule rule, i64 n) {
-  const float inner_bound = *inner_threshold;
-  const float outer_bound = *outer_threshold;
-  const float4 zero = make_float4(0, 0, 0, 0);
-  const int score = rule.score;
+                const float *__restrict__ inner_bounds, const float *__restrict__ outer_bounds,
+                const Span *__restrict__ spans, int count, MergeRule rule, i64 n) {
+  const Side inner = {inner_sensitivity, inner_uncertainty};
+  const Side outer = {outer_sensitivity, outer_uncertainty};
   const i64 fours = n / 4;
   for (i64 i = KIF_FIRST; i < fours; i += KIF_STRIDE) {
-    const float4 a = four(inner_sensitivity, i), c = four(outer_sensitivity, i);
-    float4 b = a, d = c;
-    if (score != KIF_SENSITIVITY) {
-      b = four(inner_uncertainty, i);
-      d = four(outer_uncertainty, i);
-    }
-    const float4 x = four(w, i), y = four(base, i), z = four(snapshot, i);
-    float4 r;
-    r.x = merged(x.x, y.x, z.x, score_of(score, a.x, b.x), score_of(score, c.x, d.x), inner_bound,
-                 outer_bound, rule);
-    r.y = merged(x.y, y.y, z.y, score_of(score, a.y, b.y), score_of(score, c.y, d.y), inner_bound,
-                 outer_bound, rule);
-    r.z = merged(x.z, y.z, z.z, score_of(score, a.z, b.z), score_of(score, c.z, d.z), inner_bound,
-                 outer_bound, rule);
-    r.w = merged(x.w, y.w, z.w, score_of(score, a.w, b.w), score_of(score, c.w, d.w), inner_bound,
-                 outer_bound, rule);
-    four(w, i) = r;
-    four(base, i) = r;
-    if (rule.reset_inner) {
-      four(inner_sensitivity, i) = zero;
-      four(inner_uncertainty, i) = zero;
-    }
-    if (rule.reset_outer) {
-      four(outer_sensitivity, i) = zero;
-      four(outer_uncertainty, i) = zero;
-    }
+    const Bounds bounds = bounds_of(inner_bounds, outer_bounds, count,
+                                    part_of(spans, count, 4 * i), rule.weighting);
+    merge_four(i, w, base, snapshot, inner, outer, bounds, rule);
   }
   for (i64 i = 4 * fours + KIF_FIRST; i < n; i += KIF_STRIDE) {
-    merge_at(i, w, base, snapshot, inner_sensitivity, inner_uncertainty, outer_sensitivity,
-             outer_uncertainty, inner_bound, outer_bound, rule);
+    const Bounds bounds = bounds_of(inner_bounds, outer_bounds, count, part_of(spans, count, i),
+                                    rule.weighting);
+    merge_at(i, w, base, snapshot, inner, outer, bounds, rule);
   }
 }
 

@@ -8,11 +8,12 @@
  *
  * 1: a kernel that counts and a kernel that picks, six launches
  * 2: the block that finishes a pass last picks, three launches                        <- shipped
+ * each: a quantile of each tensor; a block does all passes of a tensor, one launch    <- shipped
  *
  * In both, a thread adds runs of equal digits at once, for most scores may be equal (at the start of
  * a training all are zero). The state is all zero before the first pass and after the last.
  */
-#include "kif_cuda.cuh"
+#include "weighting.cuh"
 
 enum { BINS = 2048, INFINITY_BITS = 0x7f800000, NAN_BITS = 0x7fc00000 };
 
@@ -78,9 +79,31 @@ __device__ __forceinline__ void take(float score, Pass &pass, u32 *histogram) {
   pass.run.length++;
 }
 
+__device__ __forceinline__ void take_from(const float *__restrict__ sensitivity,
+                                          const float *__restrict__ uncertainty, int score,
+                                          i64 first, i64 stride, i64 n, Pass &pass,
+                                          u32 *histogram) {
+  const i64 fours = n / 4;
+  for (i64 i = first; i < fours; i += stride) {
+    const float4 a = four(sensitivity, i);
+    float4 b = a;
+    if (score != KIF_SENSITIVITY) {
+      b = four(uncertainty, i);
+    }
+    take(score_of(score, a.x, b.x), pass, histogram);
+    take(score_of(score, a.y, b.y), pass, histogram);
+    take(score_of(score, a.z, b.z), pass, histogram);
+    take(score_of(score, a.w, b.w), pass, histogram);
+  }
+  for (i64 i = 4 * fours + first; i < n; i += stride) {
+    take(score_of(score, sensitivity[i], uncertainty[i]), pass, histogram);
+  }
+  flush(pass.run, histogram);
+}
+
 /* Adds this block's scores to the state. Ends with all threads' additions done. */
 __device__ void count(const float *__restrict__ sensitivity, const float *__restrict__ uncertainty,
-                      int score, i64 n, Selection *state, int number) {
+                      int score, i64 first, i64 stride, i64 n, Selection *state, int number) {
   __shared__ u32 histogram[BINS];
   __shared__ u32 beyond;
   __shared__ u32 nan;
@@ -94,22 +117,7 @@ __device__ void count(const float *__restrict__ sensitivity, const float *__rest
   }
   __syncthreads();
   Pass pass = {number, state->prefix, 0, 0, {0, 0}};
-  const i64 fours = n / 4;
-  for (i64 i = KIF_FIRST; i < fours; i += KIF_STRIDE) {
-    const float4 a = four(sensitivity, i);
-    float4 b = a;
-    if (score != KIF_SENSITIVITY) {
-      b = four(uncertainty, i);
-    }
-    take(score_of(score, a.x, b.x), pass, histogram);
-    take(score_of(score, a.y, b.y), pass, histogram);
-    take(score_of(score, a.z, b.z), pass, histogram);
-    take(score_of(score, a.w, b.w), pass, histogram);
-  }
-  for (i64 i = 4 * fours + KIF_FIRST; i < n; i += KIF_STRIDE) {
-    take(score_of(score, sensitivity[i], uncertainty[i]), pass, histogram);
-  }
-  flush(pass.run, histogram);
+  take_from(sensitivity, uncertainty, score, first, stride, n, pass, histogram);
   if (pass.beyond > 0) {
     atomicMax(&beyond, pass.beyond);
   }
@@ -217,7 +225,7 @@ extern "C" __global__ void __launch_bounds__(KIF_THREADS)
     kif_threshold_1_count(const float *__restrict__ sensitivity,
                           const float *__restrict__ uncertainty, int score, i64 n,
                           Selection *__restrict__ state, int number) {
-  count(sensitivity, uncertainty, score, n, state, number);
+  count(sensitivity, uncertainty, score, KIF_FIRST, KIF_STRIDE, n, state, number);
 }
 
 /*
@@ -235,7 +243,7 @@ extern "C" __global__ void __launch_bounds__(KIF_THREADS)
                     int score, i64 n, Selection *state, int number, i64 rank, int next,
                     float fraction, i64 counted, float *__restrict__ result) {
   __shared__ int last;
-  count(sensitivity, uncertainty, score, n, state, number);
+  count(sensitivity, uncertainty, score, KIF_FIRST, KIF_STRIDE, n, state, number);
   /* Everybody's additions are visible before this block says that it is done. */
   __threadfence();
   __syncthreads();
@@ -249,6 +257,52 @@ extern "C" __global__ void __launch_bounds__(KIF_THREADS)
   }
 }
 
+/* Where a quantile lies among n sorted values: the rank of its lower neighbour, and whether it lies
+ * between that and the next, as torch has it up to version 2.13. */
+struct Place {
+  i64 rank;
+  int next;
+  float fraction;
+};
+
+__device__ __forceinline__ Place place_of(float quantile, i64 n) {
+  if (n == 0) {
+    return {0, 0, 0};
+  }
+  if (n <= 1 << 24) {
+    const float rank = quantile * (float)(n - 1);
+    const i64 lower = (i64)rank;
+    return {lower, rank > (float)lower, rank - (float)lower};
+  }
+  const double rank = (double)quantile * (double)(n - 1);
+  const i64 lower = (i64)rank;
+  return {lower, rank > (double)lower, (float)(rank - (double)lower)};
+}
+
+/* One state for each block. A tensor has fewer than 2^32 elements. */
+extern "C" __global__ void __launch_bounds__(KIF_THREADS)
+    kif_threshold_each(const float *__restrict__ sensitivity, const float *__restrict__ uncertainty,
+                       int score, float quantile, const Span *__restrict__ spans, int parts,
+                       Selection *states, float *__restrict__ result) {
+  Selection *state = &states[blockIdx.x];
+  for (int part = blockIdx.x; part < parts; part += gridDim.x) {
+    const Span span = spans[part];
+    const i64 n = span.end - span.begin;
+    const Place place = place_of(quantile, n);
+    for (int number = 0; number < 3; number++) {
+      count(sensitivity + span.begin, uncertainty + span.begin, score, threadIdx.x, KIF_THREADS, n,
+            state, number);
+      /* The additions of all threads are where pick reads. */
+      __threadfence();
+      __syncthreads();
+      pick(state, number, place.rank, place.next, place.fraction, n, &result[part]);
+      __threadfence();
+      __syncthreads();
+    }
+  }
+}
+
 KIF_EXPORT(kif_threshold_1_count)
 KIF_EXPORT(kif_threshold_1_pick)
 KIF_EXPORT(kif_threshold_2)
+KIF_EXPORT(kif_threshold_each)

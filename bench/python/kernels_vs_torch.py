@@ -57,8 +57,9 @@ class ImportanceRule(ctypes.Structure):
 
 class MergeRule(ctypes.Structure):
     _fields_ = (
-        [("score", ctypes.c_int32)]
+        [("score", ctypes.c_int32), ("weighting", ctypes.c_int32)]
         + [(name, ctypes.c_float * 2) for name in ("shared", "new_only", "old_only", "redundant")]
+        + [("temperature", ctypes.c_float)]
         + [("reset_inner", ctypes.c_int32), ("reset_outer", ctypes.c_int32)]
     )
 
@@ -86,10 +87,12 @@ class Kif:
         half = (ctypes.c_float * 2)(0.5, 0.5)
         self.merge_rule = MergeRule(
             0,
+            0,
             (ctypes.c_float * 2)(0.4, 0.6),
             (ctypes.c_float * 2)(1, 0),
             (ctypes.c_float * 2)(0, 1),
             half,
+            0,
             0,
             0,
         )
@@ -142,13 +145,13 @@ class Kif:
         n = ctypes.c_int64(i.numel())
         zero = ctypes.c_int64(0)
         quantile = ctypes.c_double(QUANTILE)
-        self.call("kif_threshold", i, u, ctypes.c_int32(0), quantile, n, zero, result)
+        self.call("kif_threshold", i, u, ctypes.c_int32(0), quantile, None, zero, n, zero, result)
 
     def merge(self, w, base, snapshot, i, u, outer_i, outer_u, threshold, outer_threshold):
         n = ctypes.c_int64(w.numel())
         self.call(
             "kif_merge", w, base, snapshot, i, u, outer_i, outer_u, threshold, outer_threshold,
-            self.merge_rule, n,
+            None, ctypes.c_int64(0), self.merge_rule, n,
         )  # fmt: skip
 
 

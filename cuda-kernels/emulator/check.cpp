@@ -105,8 +105,13 @@ struct AdamWStep {
 };
 struct MergeRule {
   int score;
+  int weighting;
   float values[8];
+  float temperature;
   int resets[2];
+};
+struct Span {
+  long long begin, end;
 };
 
 std::vector<float> random_floats(size_t n, uint32_t seed, bool positive) {
@@ -192,19 +197,61 @@ std::vector<float> run_all(int variant, long long n, unsigned blocks) {
     }
   }
 
+  /* Two tensors, with padding between them. */
+  std::vector<Span> two = {{0, n / 2}, {(n / 2 + 15) / 16 * 16, n}};
+  int parts = two[1].begin < n ? 2 : 1;
+  Device spans(2 * sizeof(Span));
+  emulator_copy(0, spans.address, reinterpret_cast<const char *>(two.data()), 2 * sizeof(Span));
+  char *nowhere = nullptr;
+  int all_together = 1;
+  Device bounds(2 * 2 * sizeof(float)), both(2 * sizeof(float)), extent(24);
+  Device selections(3 * (2048 * 8 + 16 + 8));
+  bounds.clear();
+  extent.clear();
+  selections.clear();
+  for (int score = 0; score < 2; score++) {
+    float quantile = 0.8f;
+    long long none = 0;
+    launch("kif_threshold_each", blocks, is.address, iu.address, score, quantile, spans.address,
+           parts, selections.address, bounds.address);
+    keep(bounds);
+    launch("kif_range_1", blocks, is.address, iu.address, score, spans.address, parts, n, none,
+           bounds.address);
+    keep(bounds);
+    if (variant == 1) {
+      launch("kif_range_1", 1, is.address, iu.address, score, nowhere, all_together, n, none,
+             both.address);
+    } else {
+      launch("kif_range_2", blocks, is.address, iu.address, score, n, none, extent.address,
+             both.address);
+    }
+    keep(both);
+  }
+
   Device counts(3 * sizeof(long long));
   counts.clear();
   int score = 0;
   long long padding = 0;
   launch("kif_mask_counts" + suffix, blocks, is.address, iu.address, os.address, ou.address,
-         inner.address, outer.address, score, n, padding, counts.address);
+         inner.address, outer.address, nowhere, all_together, score, n, padding, counts.address);
+  keep(counts);
+  launch("kif_mask_counts" + suffix, blocks, is.address, iu.address, os.address, ou.address,
+         bounds.address, bounds.address, spans.address, parts, score, n, padding, counts.address);
   keep(counts);
   for (int resets = 0; resets < 4; resets++) {
     reset();
-    MergeRule rule = {resets & 1, {0.4f, 0.6f, 1, 0, 0, 1, 0.5f, 0.5f}, {resets & 1, resets & 2}};
-    launch("kif_merge" + suffix, blocks, w.address, base.address, snapshot.address, is.address,
-           iu.address, os.address, ou.address, inner.address, outer.address, rule, n);
-    keep_all();
+    for (int soft = 0; soft < 2; soft++) {
+      MergeRule rule = {resets & 1, soft, {0.4f, 0.6f, 1, 0, 0, 1, 0.5f, 0.5f}, 0.3f,
+                        {resets & 1, resets & 2}};
+      launch("kif_merge" + suffix, blocks, w.address, base.address, snapshot.address, is.address,
+             iu.address, os.address, ou.address, both.address, both.address, nowhere, all_together,
+             rule, n);
+      keep_all();
+      launch("kif_merge" + suffix, blocks, w.address, base.address, snapshot.address, is.address,
+             iu.address, os.address, ou.address, bounds.address, bounds.address, spans.address,
+             parts, rule, n);
+      keep_all();
+    }
   }
 
   long long planes = 1, rows = 1, columns = n;

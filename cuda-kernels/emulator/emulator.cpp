@@ -609,7 +609,7 @@ EXPORT int emulator_launch(const char *name, unsigned grid_x, unsigned grid_y, u
       char *device;
       memcpy(&device, arguments[i], sizeof device);
       pointers[i] = locate(device, 0);
-      if (pointers[i] == nullptr) {
+      if (pointers[i] == nullptr && device != nullptr) {
         fail("%s: argument %d, %p, is no device memory", name, i, static_cast<void *>(device));
         return 1;
       }

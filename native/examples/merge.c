@@ -42,16 +42,16 @@ int main(void) {
   int64_t counts[4] = {0};
   int bad = failed("kif_context_create", kif_context_create(2, KIF_ISA_BEST, &context));
   if (!bad) {
-    bad = failed("kif_threshold", kif_threshold(context, inner, NULL, rule.score, 0.5, N, 0,
-                                                &inner_threshold)) ||
-          failed("kif_threshold", kif_threshold(context, outer, NULL, rule.score, 0.5, N, 0,
-                                                &outer_threshold)) ||
+    bad = failed("kif_threshold", kif_threshold(context, inner, NULL, rule.score, 0.5, NULL, 0, N,
+                                                0, &inner_threshold)) ||
+          failed("kif_threshold", kif_threshold(context, outer, NULL, rule.score, 0.5, NULL, 0, N,
+                                                0, &outer_threshold)) ||
           failed("kif_mask_counts",
                  kif_mask_counts(context, inner, NULL, outer, NULL, &inner_threshold,
-                                 &outer_threshold, rule.score, N, 0, counts)) ||
+                                 &outer_threshold, rule.score, NULL, 0, N, 0, counts)) ||
           failed("kif_merge",
                  kif_merge(context, weights, base, snapshot, inner, NULL, outer, NULL,
-                           &inner_threshold, &outer_threshold, &rule, N));
+                           &inner_threshold, &outer_threshold, NULL, 0, &rule, N));
   }
   kif_context_destroy(context);
   if (bad) {

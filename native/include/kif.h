@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a function or a structure below changes in a way that callers must know. */
-#define KIF_ABI_VERSION 1
+#define KIF_ABI_VERSION 2
 
 #if defined(__GNUC__)
 #define KIF_API __attribute__((visibility("default")))
@@ -82,12 +82,35 @@ typedef struct {
   float decay1, gain1, decay2, gain2;
 } kif_importance_rule;
 
-/* The factors (a, b) of the inner and the outer task vector, by what a parameter is important to. */
+/* How two scores of an element choose the factors (a, b) of the inner and the outer task vector. */
+enum {
+  KIF_MASKS = 0, /* by whether each lies above its threshold */
+  KIF_SOFT = 1   /* by how large each is among those of its side */
+};
+
+/*
+ * KIF_MASKS: (a, b) by which of the scores lies above its low bound, the threshold (a score equal to
+ * it does not; nothing lies above NaN). temperature is not read.
+ * KIF_SOFT: in float32, each step rounded,
+ *   x = (score - low)/(high - low), with 0 for what is not above 0: NaN, and 0/0 among equal scores
+ *   z = (x of inner - x of outer)/temperature, limited to [-64, 64]
+ *   a = 1/(1 + exp(-z)),  b = 1 - a
+ * with low and high the least and the greatest score of the side, and temperature > 0. exp(y) is, with
+ * k = y*1.442695 rounded to a whole number and r = (y - k*0.693359375) - k*-2.1219444e-4, the
+ * Taylor polynomial of degree 7 at r by Horner's scheme, times 2^k.
+ */
 typedef struct {
   int32_t score;
+  int32_t weighting;
   float shared[2], new_only[2], old_only[2], redundant[2];
+  float temperature;
   int32_t reset_inner, reset_outer; /* whether to set that importance to zero in the same pass */
 } kif_merge_rule;
+
+/* Where a tensor lies in an array: the elements begin to end - 1. */
+typedef struct {
+  int64_t begin, end;
+} kif_span;
 
 /* KIF_ABI_VERSION of the library, for callers that load it at run time. */
 KIF_API int32_t kif_abi_version(void);
@@ -159,27 +182,44 @@ KIF_API int32_t kif_adamw_importance(kif_context *context, float *w, const float
  * b - (b-a)*(1-f) otherwise.
  * Scores are taken to be non-negative (a sign bit is ignored). The result is NaN if a score is NaN
  * or if there is no element.
+ *
+ * Parts. Where tensors is not null, each of its count spans is a part with a result of its own, and
+ * what lies in none of them is padding; n is the length of the arrays, padding is not read. The spans
+ * lie behind each other in the arrays, in ascending order. Where tensors is null, all elements are one
+ * part, and count is not read.
  */
 KIF_API int32_t kif_threshold(kif_context *context, const float *I, const float *U, int32_t score,
-                              double quantile, int64_t n, int64_t padding, float *result);
+                              double quantile, const kif_span *tensors, int64_t count, int64_t n,
+                              int64_t padding, float *result);
+
+/*
+ * The least and the greatest score of each part (see kif_threshold): first the least ones of all
+ * parts, then the greatest. Both are NaN if a score is NaN or if there is no element. A sign bit is
+ * ignored.
+ */
+KIF_API int32_t kif_range(kif_context *context, const float *I, const float *U, int32_t score,
+                          const kif_span *tensors, int64_t count, int64_t n, int64_t padding,
+                          float *result);
 
 /*
  * Merges two task vectors, in one pass:
  *   w = base + (a*(snapshot - base) + b*(w - snapshot));  base = w
- * with (a, b) chosen by whether the inner score lies above *inner_threshold and the outer one above
- * *outer_threshold (a score equal to it does not; nothing lies above NaN).
+ * with (a, b) chosen by the scores and the bounds of their part (see kif_threshold), as the rule
+ * says. Bounds are what kif_threshold wrote for KIF_MASKS, and kif_range for KIF_SOFT.
  */
 KIF_API int32_t kif_merge(kif_context *context, float *w, float *base, const float *snapshot,
                           float *inner_I, float *inner_U, float *outer_I, float *outer_U,
-                          const float *inner_threshold, const float *outer_threshold,
-                          const kif_merge_rule *rule, int64_t n);
+                          const float *inner_bounds, const float *outer_bounds,
+                          const kif_span *tensors, int64_t count, const kif_merge_rule *rule,
+                          int64_t n);
 
 /* How many elements, padding left out, are important to both, to the inner only, to the outer only,
- * and to neither: counts[0] to counts[3]. */
+ * and to neither: counts[0] to counts[3]; with one threshold for each part (see kif_threshold). */
 KIF_API int32_t kif_mask_counts(kif_context *context, const float *inner_I, const float *inner_U,
                                 const float *outer_I, const float *outer_U,
                                 const float *inner_threshold, const float *outer_threshold,
-                                int32_t score, int64_t n, int64_t padding, int64_t counts[4]);
+                                int32_t score, const kif_span *tensors, int64_t count, int64_t n,
+                                int64_t padding, int64_t counts[4]);
 
 /*
  * Fills a dense array [planes, rows, columns]. Element (plane, row, column) takes word column % 4
@@ -243,6 +283,10 @@ KIF_API int32_t kif_stored_histogram(const kif_stored *a, const kif_stored *b, i
                                      int64_t n, int32_t level, uint32_t prefix,
                                      uint32_t counts[KIF_HISTOGRAM_SIZE]);
 
+/* Widens range[0] and range[1] to the least and the greatest score; NaN if a score is NaN. */
+KIF_API int32_t kif_stored_range(const kif_stored *a, const kif_stored *b, int32_t kind, int64_t n,
+                                 float range[2]);
+
 /*
  * Combines count models; first is the number of the first element in its tensor. thresholds (one
  * for each model) are read where sparsity is KIF_LARGE. Adds to *not_finite how many results are
@@ -257,15 +301,16 @@ KIF_API int32_t kif_stored_combine(void *out, int32_t type, const kif_stored *ba
 /*
  * Merges what was learned anew and what was learned before over one base:
  *   out = base + (a*(new - base) + b*(old - base))
- * with (a, b) of the rule chosen as kif_merge does, by whether the scores lie above the thresholds.
- * A score is of that kind over a pair of arrays: {new, base} for KIF_DIFFERENCE. The rule's score
- * and resets are not read.
+ * with (a, b) of the rule chosen as kif_merge does; bounds are low and high of each side. A score is
+ * of that kind over a pair of arrays: {new, base} for KIF_DIFFERENCE. The rule's score and resets are
+ * not read.
  */
 KIF_API int32_t kif_stored_merge(void *out, int32_t type, const kif_stored *base,
                                  const kif_stored *new_model, const kif_stored *old_model,
                                  const kif_stored new_score[2], const kif_stored old_score[2],
-                                 int32_t score_kind, float new_threshold, float old_threshold,
-                                 const kif_merge_rule *rule, int64_t n, int64_t *not_finite);
+                                 int32_t score_kind, const float new_bounds[2],
+                                 const float old_bounds[2], const kif_merge_rule *rule, int64_t n,
+                                 int64_t *not_finite);
 
 /*
  * Functions that `kif bench kernels --library FILE --symbol NAME --op ...` takes in place of ours.
@@ -284,7 +329,7 @@ typedef void kif_raw_threshold(const float *I, const float *U, int32_t score, do
                                int64_t n, float *result);
 typedef void kif_raw_merge(float *w, float *base, const float *snapshot, float *inner_I,
                            float *inner_U, float *outer_I, float *outer_U,
-                           const float *inner_threshold, const float *outer_threshold,
+                           const float *inner_bounds, const float *outer_bounds,
                            const kif_merge_rule *rule, int64_t n);
 typedef void kif_raw_squared_norm(const float *v, int64_t n, double *result);
 

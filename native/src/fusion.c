@@ -159,6 +159,30 @@ static void histogram(const kif_stored *a, const kif_stored *b, int32_t kind, in
   }
 }
 
+static void range(const kif_stored *a, const kif_stored *b, int32_t kind, int64_t n, float *range) {
+  float score[SPAN];
+  /* As bits, which order as the scores do; NaN lies above infinity. */
+  uint32_t least = UINT32_MAX, greatest = 0;
+  for (int64_t begin = 0; begin < n; begin += SPAN) {
+    int count = (int)(n - begin < SPAN ? n - begin : SPAN);
+    scores(score, a, b, kind, begin, count);
+    for (int i = 0; i < count; i++) {
+      uint32_t bits = bits_of(score[i]);
+      least = bits < least ? bits : least;
+      greatest = bits > greatest ? bits : greatest;
+    }
+  }
+  if (n == 0) {
+    return;
+  }
+  if (greatest > 0x7f800000u || isnan(range[0])) {
+    range[0] = range[1] = NAN;
+    return;
+  }
+  range[0] = float_of(least) < range[0] ? float_of(least) : range[0];
+  range[1] = float_of(greatest) > range[1] ? float_of(greatest) : range[1];
+}
+
 /* ---- combining ---- */
 
 /* What each element of a task vector is multiplied by: kept_value, or 0 where it was not drawn. */
@@ -280,10 +304,21 @@ static int64_t combine(void *out, int32_t type, const kif_stored *base, const ki
   return not_finite;
 }
 
+INLINE void merge_of(int weighting, float *restrict result, const float *restrict origin,
+                     const float *restrict learned, const float *restrict kept,
+                     const float *restrict to_new, const float *restrict to_old, kif_bounds bounds,
+                     const kif_merge_rule *rule, int count) {
+  for (int i = 0; i < count; i++) {
+    kif_factors f = kif_factors_of(weighting, to_new[i], to_old[i], bounds, rule);
+    result[i] =
+        origin[i] + (f.inner * (learned[i] - origin[i]) + f.outer * (kept[i] - origin[i]));
+  }
+}
+
 static int64_t merge(void *out, int32_t type, const kif_stored *base, const kif_stored *new_model,
                      const kif_stored *old_model, const kif_stored *new_score,
-                     const kif_stored *old_score, int32_t score_kind, float new_threshold,
-                     float old_threshold, const kif_merge_rule *rule, int64_t n) {
+                     const kif_stored *old_score, int32_t score_kind, kif_bounds bounds,
+                     const kif_merge_rule *rule, int64_t n) {
   const kif_merge_rule r = *rule;
   float origin[SPAN], learned[SPAN], kept[SPAN], to_new[SPAN], to_old[SPAN], result[SPAN];
   int64_t not_finite = 0;
@@ -294,14 +329,10 @@ static int64_t merge(void *out, int32_t type, const kif_stored *base, const kif_
     widen(kept, old_model, begin, span);
     scores(to_new, &new_score[0], &new_score[1], score_kind, begin, span);
     scores(to_old, &old_score[0], &old_score[1], score_kind, begin, span);
-    for (int i = 0; i < span; i++) {
-      int is_new = to_new[i] > new_threshold;
-      int is_old = to_old[i] > old_threshold;
-      float a = is_new ? (is_old ? r.shared[0] : r.new_only[0])
-                       : (is_old ? r.old_only[0] : r.redundant[0]);
-      float b = is_new ? (is_old ? r.shared[1] : r.new_only[1])
-                       : (is_old ? r.old_only[1] : r.redundant[1]);
-      result[i] = origin[i] + (a * (learned[i] - origin[i]) + b * (kept[i] - origin[i]));
+    if (r.weighting == KIF_SOFT) {
+      merge_of(KIF_SOFT, result, origin, learned, kept, to_new, to_old, bounds, &r, span);
+    } else {
+      merge_of(KIF_MASKS, result, origin, learned, kept, to_new, to_old, bounds, &r, span);
     }
     not_finite += count_not_finite(result, type, span);
     narrow(out, type, begin, result, span);
@@ -309,4 +340,4 @@ static int64_t merge(void *out, int32_t type, const kif_stored *base, const kif_
   return not_finite;
 }
 
-const kif_fusion JOIN(kif_fusion_, KIF_TIER) = {histogram, combine, merge};
+const kif_fusion JOIN(kif_fusion_, KIF_TIER) = {histogram, range, combine, merge};

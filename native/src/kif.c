@@ -14,7 +14,8 @@
 
 enum {
   BLOCK = 1 << 16, /* elements that a thread takes at a time; a multiple of NORM_BLOCK */
-  MAX_THREADS = 1024
+  MAX_THREADS = 1024,
+  INFINITY_BITS = 0x7f800000
 };
 
 struct kif_context {
@@ -170,6 +171,26 @@ static int is_array(const float *array, int64_t n) {
 
 static int is_score(int32_t score) {
   return score == KIF_SENSITIVITY_TIMES_UNCERTAINTY || score == KIF_SENSITIVITY;
+}
+
+static int is_weighting(const kif_merge_rule *rule) {
+  return rule->weighting == KIF_MASKS ||
+         (rule->weighting == KIF_SOFT && rule->temperature > 0 && rule->temperature < INFINITY);
+}
+
+/* Whether spans lie behind each other in n elements; null stands for all of them as one part. */
+static int are_parts(const kif_span *tensors, int64_t count, int64_t n) {
+  if (tensors == NULL) {
+    return 1;
+  }
+  int64_t end = 0;
+  for (int64_t t = 0; t < count; t++) {
+    if (tensors[t].begin < end || tensors[t].end < tensors[t].begin) {
+      return 0;
+    }
+    end = tensors[t].end;
+  }
+  return count >= 1 && end <= n;
 }
 
 static int is_formula(int32_t formula) { return formula >= KIF_FIRST_ORDER && formula <= KIF_MIXED; }
@@ -541,7 +562,7 @@ static float float_of(uint32_t bits) {
 static void find_neighbours(bracketing *b, int64_t k, float neighbours[2]) {
   choose_bracket(b, k);
   kif_pool_run(b->context->pool, bracket_task, b, b->n, BLOCK);
-  if (b->largest > 0x7f800000) {
+  if (b->largest > INFINITY_BITS) {
     neighbours[0] = neighbours[1] = NAN;
     return;
   }
@@ -604,11 +625,9 @@ static void interpolate_task(void *argument, int worker, int64_t begin, int64_t 
   p->value = f < 0.5f ? a + f * (b - a) : b - (b - a) * (1 - f);
 }
 
-int32_t kif_threshold(kif_context *context, const float *I, const float *U, int32_t score,
-                      double quantile, int64_t n, int64_t padding, float *result) {
-  REQUIRE(context != NULL && n >= 0 && padding >= 0 && padding <= n && is_score(score));
-  REQUIRE(is_array(I, n) && (score == KIF_SENSITIVITY || is_array(U, n)));
-  REQUIRE(quantile >= 0 && quantile <= 1 && is_array(result, 1));
+/* Of one part; the context is locked. */
+static int32_t threshold_of(kif_context *context, const float *I, const float *U, int32_t score,
+                            double quantile, int64_t n, int64_t padding, float *result) {
   if (n == padding) {
     *result = NAN;
     return KIF_OK;
@@ -624,11 +643,9 @@ int32_t kif_threshold(kif_context *context, const float *I, const float *U, int3
                   .n = n,
                   .samples = samples,
                   .capacity = KEPT_ALL + n / KEPT_SHARE};
-  pthread_mutex_lock(&context->call);
   if (b.capacity > context->kept_capacity) {
     float *kept = realloc(context->kept, (size_t)b.capacity * sizeof *kept);
     if (kept == NULL) {
-      pthread_mutex_unlock(&context->call);
       return KIF_OUT_OF_MEMORY;
     }
     context->kept = kept;
@@ -638,49 +655,196 @@ int32_t kif_threshold(kif_context *context, const float *I, const float *U, int3
   /* Padding scores zero, and no score is smaller: it fills the first ranks. */
   find_neighbours(&b, p.below + padding, p.neighbours);
   run_alone(context, interpolate_task, &p);
-  pthread_mutex_unlock(&context->call);
   *result = p.value;
   return KIF_OK;
 }
 
+int32_t kif_threshold(kif_context *context, const float *I, const float *U, int32_t score,
+                      double quantile, const kif_span *tensors, int64_t count, int64_t n,
+                      int64_t padding, float *result) {
+  REQUIRE(context != NULL && n >= 0 && is_score(score) && are_parts(tensors, count, n));
+  REQUIRE(tensors != NULL || (padding >= 0 && padding <= n));
+  REQUIRE(is_array(I, n) && (score == KIF_SENSITIVITY || is_array(U, n)));
+  REQUIRE(quantile >= 0 && quantile <= 1 && is_array(result, 1));
+  pthread_mutex_lock(&context->call);
+  int32_t status = KIF_OK;
+  if (tensors == NULL) {
+    status = threshold_of(context, I, U, score, quantile, n, padding, result);
+  } else {
+    for (int64_t t = 0; t < count && status == KIF_OK; t++) {
+      const int64_t begin = tensors[t].begin;
+      status = threshold_of(context, I + begin, U == NULL ? NULL : U + begin, score, quantile,
+                            tensors[t].end - begin, 0, &result[t]);
+    }
+  }
+  pthread_mutex_unlock(&context->call);
+  return status;
+}
+
+/* ---- range ---- */
+
+typedef struct {
+  kif_context *context;
+  const float *I, *U;
+  int32_t score;
+  pthread_mutex_t lock;
+  kif_extent found;
+} ranging;
+
+static void range_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  ranging *r = argument;
+  kif_extent found = {0, UINT32_MAX, 0};
+  r->context->operations->range(r->I, r->U, r->score, begin, end, &found);
+  pthread_mutex_lock(&r->lock);
+  r->found.largest = found.largest > r->found.largest ? found.largest : r->found.largest;
+  if (found.least_less_one < r->found.least_less_one) {
+    r->found.least_less_one = found.least_less_one;
+  }
+  r->found.zeros += found.zeros;
+  pthread_mutex_unlock(&r->lock);
+}
+
+/* Of one part; the context is locked. */
+static void range_of(kif_context *context, const float *I, const float *U, int32_t score, int64_t n,
+                     int64_t padding, float *least, float *greatest) {
+  ranging r = {.context = context, .I = I, .U = U, .score = score, .found = {0, UINT32_MAX, 0}};
+  pthread_mutex_init(&r.lock, NULL);
+  kif_pool_run(context->pool, range_task, &r, n, BLOCK);
+  pthread_mutex_destroy(&r.lock);
+  if (n == padding || r.found.largest > INFINITY_BITS) {
+    *least = *greatest = NAN;
+    return;
+  }
+  *greatest = float_of(r.found.largest);
+  /* Padding scores zero. */
+  *least = r.found.zeros > padding ? 0 : float_of(r.found.least_less_one + 1);
+}
+
+int32_t kif_range(kif_context *context, const float *I, const float *U, int32_t score,
+                  const kif_span *tensors, int64_t count, int64_t n, int64_t padding,
+                  float *result) {
+  REQUIRE(context != NULL && n >= 0 && is_score(score) && are_parts(tensors, count, n));
+  REQUIRE(tensors != NULL || (padding >= 0 && padding <= n));
+  REQUIRE(is_array(I, n) && (score == KIF_SENSITIVITY || is_array(U, n)) && is_array(result, 1));
+  pthread_mutex_lock(&context->call);
+  if (tensors == NULL) {
+    range_of(context, I, U, score, n, padding, &result[0], &result[1]);
+  } else {
+    for (int64_t t = 0; t < count; t++) {
+      const int64_t begin = tensors[t].begin;
+      range_of(context, I + begin, U == NULL ? NULL : U + begin, score, tensors[t].end - begin, 0,
+               &result[t], &result[count + t]);
+    }
+  }
+  pthread_mutex_unlock(&context->call);
+  return KIF_OK;
+}
+
 /* ---- merge ---- */
+
+/* What the scores of each part are held against. */
+typedef struct {
+  const kif_span *tensors; /* null: one part */
+  int64_t count;
+  const float *inner, *outer;
+  int has_high;
+} parting;
+
+static kif_bounds bounds_of(const parting *p, int64_t part) {
+  const int64_t count = p->tensors == NULL ? 1 : p->count;
+  kif_bounds b = {.inner_low = p->inner[part], .outer_low = p->outer[part]};
+  if (p->has_high) {
+    b.inner_high = p->inner[count + part];
+    b.outer_high = p->outer[count + part];
+  }
+  return b;
+}
+
+/* The first part that ends behind i. */
+static int64_t part_at(const parting *p, int64_t i) {
+  int64_t low = 0;
+  int64_t high = p->tensors == NULL ? 0 : p->count;
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    if (p->tensors[middle].end <= i) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+/*
+ * Cuts the elements from *begin on, before end, at the borders of parts: sets [*begin, *to) to what
+ * lies in the next part and returns which one that is, or -1 where there is none left.
+ */
+static int64_t next_part(const parting *p, int64_t *begin, int64_t *to, int64_t end) {
+  if (p->tensors == NULL) {
+    *to = end;
+    return *begin < end ? 0 : -1;
+  }
+  int64_t part = part_at(p, *begin);
+  while (part < p->count && p->tensors[part].begin == p->tensors[part].end) {
+    part++;
+  }
+  if (part == p->count || p->tensors[part].begin >= end || *begin >= end) {
+    return -1;
+  }
+  *begin = *begin < p->tensors[part].begin ? p->tensors[part].begin : *begin;
+  *to = p->tensors[part].end < end ? p->tensors[part].end : end;
+  return part;
+}
 
 typedef struct {
   kif_context *context;
   float *w, *base;
   const float *snapshot;
   float *inner_I, *inner_U, *outer_I, *outer_U;
-  float inner_threshold, outer_threshold;
+  parting parts;
   const kif_merge_rule *rule;
 } merging;
 
 static void merge_task(void *argument, int worker, int64_t begin, int64_t end) {
   (void)worker;
   const merging *m = argument;
-  m->context->operations->merge(m->w, m->base, m->snapshot, m->inner_I, m->inner_U, m->outer_I,
-                                m->outer_U, m->inner_threshold, m->outer_threshold, m->rule, begin,
-                                end);
+  int64_t part, to;
+  for (; (part = next_part(&m->parts, &begin, &to, end)) >= 0; begin = to) {
+    m->context->operations->merge(m->w, m->base, m->snapshot, m->inner_I, m->inner_U, m->outer_I,
+                                  m->outer_U, bounds_of(&m->parts, part), m->rule, begin, to);
+  }
 }
 
 int32_t kif_merge(kif_context *context, float *w, float *base, const float *snapshot,
                   float *inner_I, float *inner_U, float *outer_I, float *outer_U,
-                  const float *inner_threshold, const float *outer_threshold,
-                  const kif_merge_rule *rule, int64_t n) {
-  REQUIRE(context != NULL && rule != NULL && is_score(rule->score) && n >= 0);
+                  const float *inner_bounds, const float *outer_bounds, const kif_span *tensors,
+                  int64_t count, const kif_merge_rule *rule, int64_t n) {
+  REQUIRE(context != NULL && rule != NULL && is_score(rule->score) && is_weighting(rule));
+  REQUIRE(n >= 0 && are_parts(tensors, count, n));
   REQUIRE(is_array(w, n) && is_array(base, n) && is_array(snapshot, n));
   REQUIRE(is_array(inner_I, n) && is_array(outer_I, n));
   int only_I = rule->score == KIF_SENSITIVITY;
   REQUIRE((only_I && !rule->reset_inner) || is_array(inner_U, n));
   REQUIRE((only_I && !rule->reset_outer) || is_array(outer_U, n));
-  REQUIRE(is_array(inner_threshold, 1) && is_array(outer_threshold, 1));
-  merging m = {context, w,       base,    snapshot,         inner_I,          inner_U,
-               outer_I, outer_U, *inner_threshold, *outer_threshold, rule};
+  REQUIRE(is_array(inner_bounds, 1) && is_array(outer_bounds, 1));
+  merging m = {context,
+               w,
+               base,
+               snapshot,
+               inner_I,
+               inner_U,
+               outer_I,
+               outer_U,
+               {tensors, count, inner_bounds, outer_bounds, rule->weighting == KIF_SOFT},
+               rule};
   return run(context, merge_task, &m, n);
 }
 
 typedef struct {
   kif_context *context;
-  kif_masks masks;
+  kif_scores scores;
+  parting parts;
   int32_t score;
   atomic_int_least64_t counts[3];
 } counting;
@@ -689,7 +853,11 @@ static void mask_counts_task(void *argument, int worker, int64_t begin, int64_t 
   (void)worker;
   counting *c = argument;
   int64_t counts[3] = {0, 0, 0};
-  c->context->operations->mask_counts(&c->masks, c->score, begin, end, counts);
+  int64_t part, to;
+  for (; (part = next_part(&c->parts, &begin, &to, end)) >= 0; begin = to) {
+    c->context->operations->mask_counts(&c->scores, bounds_of(&c->parts, part), c->score, begin, to,
+                                        counts);
+  }
   for (int i = 0; i < 3; i++) {
     atomic_fetch_add_explicit(&c->counts[i], counts[i], memory_order_relaxed);
   }
@@ -697,34 +865,41 @@ static void mask_counts_task(void *argument, int worker, int64_t begin, int64_t 
 
 int32_t kif_mask_counts(kif_context *context, const float *inner_I, const float *inner_U,
                         const float *outer_I, const float *outer_U, const float *inner_threshold,
-                        const float *outer_threshold, int32_t score, int64_t n, int64_t padding,
-                        int64_t counts[4]) {
-  REQUIRE(context != NULL && is_score(score) && n >= 0 && padding >= 0 && padding <= n);
+                        const float *outer_threshold, int32_t score, const kif_span *tensors,
+                        int64_t count, int64_t n, int64_t padding, int64_t counts[4]) {
+  REQUIRE(context != NULL && is_score(score) && n >= 0 && are_parts(tensors, count, n));
+  REQUIRE(tensors != NULL || (padding >= 0 && padding <= n));
   REQUIRE(is_array(inner_I, n) && is_array(outer_I, n) && counts != NULL);
   REQUIRE(score == KIF_SENSITIVITY || (is_array(inner_U, n) && is_array(outer_U, n)));
   REQUIRE(is_array(inner_threshold, 1) && is_array(outer_threshold, 1));
-  counting c = {
-      .context = context,
-      .masks = {inner_I, inner_U, outer_I, outer_U, *inner_threshold, *outer_threshold},
-      .score = score};
+  counting c = {.context = context,
+                .scores = {inner_I, inner_U, outer_I, outer_U},
+                .parts = {tensors, count, inner_threshold, outer_threshold, 0},
+                .score = score};
   run(context, mask_counts_task, &c, n);
   counts[0] = c.counts[0];
   counts[1] = c.counts[1];
   counts[2] = c.counts[2];
-  counts[3] = n - c.counts[0] - c.counts[1] - c.counts[2];
-  /* Padding was counted where a score of zero belongs. */
-  static const float zero = 0;
-  counting of_zero = {
-      .context = context,
-      .masks = {&zero, &zero, &zero, &zero, *inner_threshold, *outer_threshold},
-      .score = score};
-  run(context, mask_counts_task, &of_zero, 1);
-  int64_t above = 0;
-  for (int i = 0; i < 3; i++) {
-    counts[i] -= padding * of_zero.counts[i];
-    above += of_zero.counts[i];
+  int64_t elements = n;
+  if (tensors == NULL) {
+    /* Padding was counted where a score of zero belongs. */
+    elements = n - padding;
+    static const float zero = 0;
+    counting of_zero = {.context = context,
+                        .scores = {&zero, &zero, &zero, &zero},
+                        .parts = c.parts,
+                        .score = score};
+    run(context, mask_counts_task, &of_zero, 1);
+    for (int i = 0; i < 3; i++) {
+      counts[i] -= padding * of_zero.counts[i];
+    }
+  } else {
+    for (int64_t t = 0; t < count; t++) {
+      elements -= t == 0 ? tensors[t].begin : tensors[t].begin - tensors[t - 1].end;
+    }
+    elements -= n - tensors[count - 1].end;
   }
-  counts[3] -= padding * (1 - above);
+  counts[3] = elements - counts[0] - counts[1] - counts[2];
   return KIF_OK;
 }
 

@@ -254,17 +254,43 @@ static void count(const float *I, const float *U, int32_t score, uint32_t first,
   }
 }
 
-INLINE void merge_of(int score, int reset_inner, int reset_outer, float *restrict w,
+INLINE void range_of(int score, const float *restrict I, const float *restrict U, int64_t begin,
+                     int64_t end, kif_extent *restrict found) {
+  uint32_t largest = found->largest;
+  uint32_t least = found->least_less_one;
+  for (int64_t i = begin; i < end;) {
+    /* 32-bit sums over a run that cannot overflow them */
+    int64_t stop = end - i < 1 << 20 ? end : i + (1 << 20);
+    uint32_t zeros = 0;
+    for (; i < stop; i++) {
+      uint32_t bits = magnitude(score_of(score, I, U, i));
+      largest = bits > largest ? bits : largest;
+      least = bits - 1 < least ? bits - 1 : least;
+      zeros += bits == 0;
+    }
+    found->zeros += zeros;
+  }
+  found->largest = largest;
+  found->least_less_one = least;
+}
+
+static void range(const float *I, const float *U, int32_t score, int64_t begin, int64_t end,
+                  kif_extent *found) {
+  if (score == KIF_SENSITIVITY) {
+    range_of(KIF_SENSITIVITY, I, I, begin, end, found);
+  } else {
+    range_of(KIF_SENSITIVITY_TIMES_UNCERTAINTY, I, U, begin, end, found);
+  }
+}
+
+INLINE void merge_of(int weighting, int score, int reset_inner, int reset_outer, float *restrict w,
                      float *restrict base, const float *restrict snapshot, float *restrict inner_I,
                      float *restrict inner_U, float *restrict outer_I, float *restrict outer_U,
-                     float inner_threshold, float outer_threshold, kif_merge_rule r, int64_t begin,
-                     int64_t end) {
+                     kif_bounds bounds, kif_merge_rule r, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; i++) {
-    int in = score_of(score, inner_I, inner_U, i) > inner_threshold;
-    int out = score_of(score, outer_I, outer_U, i) > outer_threshold;
-    float a = in ? (out ? r.shared[0] : r.new_only[0]) : (out ? r.old_only[0] : r.redundant[0]);
-    float b = in ? (out ? r.shared[1] : r.new_only[1]) : (out ? r.old_only[1] : r.redundant[1]);
-    float merged = base[i] + (a * (snapshot[i] - base[i]) + b * (w[i] - snapshot[i]));
+    kif_factors f = kif_factors_of(weighting, score_of(score, inner_I, inner_U, i),
+                                   score_of(score, outer_I, outer_U, i), bounds, &r);
+    float merged = base[i] + (f.inner * (snapshot[i] - base[i]) + f.outer * (w[i] - snapshot[i]));
     w[i] = merged;
     base[i] = merged;
     if (reset_inner) {
@@ -279,50 +305,50 @@ INLINE void merge_of(int score, int reset_inner, int reset_outer, float *restric
 }
 
 static void merge(float *w, float *base, const float *snapshot, float *inner_I, float *inner_U,
-                  float *outer_I, float *outer_U, float inner_threshold, float outer_threshold,
-                  const kif_merge_rule *rule, int64_t begin, int64_t end) {
-#define MERGE(score, reset_inner, reset_outer)                                                    \
-  merge_of(score, reset_inner, reset_outer, w, base, snapshot, inner_I, inner_U, outer_I, outer_U, \
-           inner_threshold, outer_threshold, *rule, begin, end)
-  switch ((rule->score == KIF_SENSITIVITY) * 4 + (rule->reset_inner != 0) * 2 +
-          (rule->reset_outer != 0)) {
-    case 0:
-      MERGE(KIF_SENSITIVITY_TIMES_UNCERTAINTY, 0, 0);
-      break;
-    case 1:
-      MERGE(KIF_SENSITIVITY_TIMES_UNCERTAINTY, 0, 1);
-      break;
-    case 2:
-      MERGE(KIF_SENSITIVITY_TIMES_UNCERTAINTY, 1, 0);
-      break;
-    case 3:
-      MERGE(KIF_SENSITIVITY_TIMES_UNCERTAINTY, 1, 1);
-      break;
-    case 4:
-      MERGE(KIF_SENSITIVITY, 0, 0);
-      break;
-    case 5:
-      MERGE(KIF_SENSITIVITY, 0, 1);
-      break;
-    case 6:
-      MERGE(KIF_SENSITIVITY, 1, 0);
-      break;
-    default:
-      MERGE(KIF_SENSITIVITY, 1, 1);
+                  float *outer_I, float *outer_U, kif_bounds bounds, const kif_merge_rule *rule,
+                  int64_t begin, int64_t end) {
+#define MERGE(weighting, score, reset_inner, reset_outer)                                        \
+  merge_of(weighting, score, reset_inner, reset_outer, w, base, snapshot, inner_I, inner_U,      \
+           outer_I, outer_U, bounds, *rule, begin, end)
+#define MERGE_RESETTING(weighting, score)                                        \
+  switch ((rule->reset_inner != 0) * 2 + (rule->reset_outer != 0)) {             \
+    case 0:                                                                      \
+      MERGE(weighting, score, 0, 0);                                             \
+      break;                                                                     \
+    case 1:                                                                      \
+      MERGE(weighting, score, 0, 1);                                             \
+      break;                                                                     \
+    case 2:                                                                      \
+      MERGE(weighting, score, 1, 0);                                             \
+      break;                                                                     \
+    default:                                                                     \
+      MERGE(weighting, score, 1, 1);                                             \
   }
+  if (rule->weighting == KIF_SOFT) {
+    if (rule->score == KIF_SENSITIVITY) {
+      MERGE_RESETTING(KIF_SOFT, KIF_SENSITIVITY)
+    } else {
+      MERGE_RESETTING(KIF_SOFT, KIF_SENSITIVITY_TIMES_UNCERTAINTY)
+    }
+  } else if (rule->score == KIF_SENSITIVITY) {
+    MERGE_RESETTING(KIF_MASKS, KIF_SENSITIVITY)
+  } else {
+    MERGE_RESETTING(KIF_MASKS, KIF_SENSITIVITY_TIMES_UNCERTAINTY)
+  }
+#undef MERGE_RESETTING
 #undef MERGE
 }
 
-INLINE void mask_counts_of(int score, const kif_masks *masks, int64_t begin, int64_t end,
-                           int64_t counts[3]) {
-  const kif_masks m = *masks;
+INLINE void mask_counts_of(int score, const kif_scores *scores, kif_bounds bounds, int64_t begin,
+                           int64_t end, int64_t counts[3]) {
+  const kif_scores s = *scores;
   for (int64_t i = begin; i < end;) {
     /* 32-bit sums over a run that cannot overflow them */
     int64_t stop = end - i < 1 << 20 ? end : i + (1 << 20);
     int32_t both = 0, inner = 0, outer = 0;
     for (; i < stop; i++) {
-      int in = score_of(score, m.inner_I, m.inner_U, i) > m.inner_threshold;
-      int out = score_of(score, m.outer_I, m.outer_U, i) > m.outer_threshold;
+      int in = score_of(score, s.inner_I, s.inner_U, i) > bounds.inner_low;
+      int out = score_of(score, s.outer_I, s.outer_U, i) > bounds.outer_low;
       both += in & out;
       inner += in;
       outer += out;
@@ -333,12 +359,12 @@ INLINE void mask_counts_of(int score, const kif_masks *masks, int64_t begin, int
   }
 }
 
-static void mask_counts(const kif_masks *masks, int32_t score, int64_t begin, int64_t end,
-                        int64_t counts[3]) {
+static void mask_counts(const kif_scores *scores, kif_bounds bounds, int32_t score, int64_t begin,
+                        int64_t end, int64_t counts[3]) {
   if (score == KIF_SENSITIVITY) {
-    mask_counts_of(KIF_SENSITIVITY, masks, begin, end, counts);
+    mask_counts_of(KIF_SENSITIVITY, scores, bounds, begin, end, counts);
   } else {
-    mask_counts_of(KIF_SENSITIVITY_TIMES_UNCERTAINTY, masks, begin, end, counts);
+    mask_counts_of(KIF_SENSITIVITY_TIMES_UNCERTAINTY, scores, bounds, begin, end, counts);
   }
 }
 
@@ -371,6 +397,7 @@ const kif_operations JOIN(kif_operations_, KIF_TIER) = {
     .gather = gather,
     .bracket = bracket,
     .count = count,
+    .range = range,
     .merge = merge,
     .mask_counts = mask_counts,
     .dropout_row = dropout_row,

@@ -3,6 +3,7 @@
 #define KIF_OPERATIONS_H
 
 #include "kif.h"
+#include "weighting.h"
 
 enum {
   NORM_BLOCK = 4096, /* elements of one leaf of the tree of a norm */
@@ -28,10 +29,16 @@ typedef struct {
   int32_t largest; /* magnitude of all, as bits */
 } kif_bracketed;
 
+/* Magnitudes as bits, zeros apart. */
+typedef struct {
+  uint32_t largest;
+  uint32_t least_less_one; /* of those that are not zero; less one, which makes zero the largest */
+  int64_t zeros;
+} kif_extent;
+
 typedef struct {
   const float *inner_I, *inner_U, *outer_I, *outer_U;
-  float inner_threshold, outer_threshold;
-} kif_masks;
+} kif_scores;
 
 typedef struct {
   void (*accumulate)(float *sum, const float *term, float scale, int64_t begin, int64_t end);
@@ -52,12 +59,15 @@ typedef struct {
   /* Counts the magnitudes from first on by their distance from it, in bins of 2^shift. */
   void (*count)(const float *I, const float *U, int32_t score, uint32_t first, int bits, int shift,
                 int64_t begin, int64_t end, kif_histogram *histogram);
+  /* Widens the extent to the magnitudes of the scores. */
+  void (*range)(const float *I, const float *U, int32_t score, int64_t begin, int64_t end,
+                kif_extent *found);
   void (*merge)(float *w, float *base, const float *snapshot, float *inner_I, float *inner_U,
-                float *outer_I, float *outer_U, float inner_threshold, float outer_threshold,
-                const kif_merge_rule *rule, int64_t begin, int64_t end);
+                float *outer_I, float *outer_U, kif_bounds bounds, const kif_merge_rule *rule,
+                int64_t begin, int64_t end);
   /* Adds to the counts of both, inner only, outer only. */
-  void (*mask_counts)(const kif_masks *masks, int32_t score, int64_t begin, int64_t end,
-                      int64_t counts[3]);
+  void (*mask_counts)(const kif_scores *scores, kif_bounds bounds, int32_t score, int64_t begin,
+                      int64_t end, int64_t counts[3]);
   void (*dropout_row)(float *row, int64_t columns, uint32_t row_number, uint32_t plane,
                       uint32_t place, uint64_t key, uint32_t drop_below, float kept_value);
 } kif_operations;

@@ -30,10 +30,14 @@ _ARGUMENTS = {
     "kif_adamw_importance_2": (_P,) * 6 + (_F32, _STRUCTURE, _STRUCTURE, _I64),
     "kif_squared_norm_2": (_P, _I64, _P),
     "kif_fold": (_P, _I64, _P),
-    "kif_merge_2": (_P,) * 9 + (_STRUCTURE, _I64),
-    "kif_mask_counts_2": (_P,) * 6 + (_I32, _I64, _I64, _P),
+    "kif_merge_2": (_P,) * 10 + (_I32, _STRUCTURE, _I64),
+    "kif_mask_counts_2": (_P,) * 7 + (_I32, _I32, _I64, _I64, _P),
     "kif_threshold_2": (_P, _P, _I32, _I64, _P, _I32, _I64, _I32, _F32, _I64, _P),
 }
+
+
+# One threshold for all elements: no table of tensors, one part.
+_TOGETHER = (None, 1)
 
 
 class CudaUnavailable(NotImplementedError):
@@ -238,7 +242,7 @@ class Queue:
             inner_at, outer_at = self._upload(thresholds)
             (ii, iu), (oi, ou) = inner, outer
             arrays = (w, base, snapshot, ii, iu or ii, oi, ou or oi, inner_at, outer_at)
-            self._launch("kif_merge_2", self._elementwise(n), *arrays, rule, n)
+            self._launch("kif_merge_2", self._elementwise(n), *arrays, *_TOGETHER, rule, n)
 
     def mask_counts(self, inner, outer, thresholds, score, n):
         with self._gpu.lock, self._gpu:
@@ -247,7 +251,7 @@ class Queue:
             (ii, iu), (oi, ou) = inner, outer
             arrays = (ii, iu or ii, oi, ou or oi, inner_at, outer_at)
             blocks = self._blocks(-(-n // _THREADS), 8)
-            self._launch("kif_mask_counts_2", blocks, *arrays, score, n, 0, self._counts)
+            self._launch("kif_mask_counts_2", blocks, *arrays, *_TOGETHER, score, n, 0, self._counts)
             counts = list(self._read(ctypes.c_int64 * 3, self._counts))
         return counts + [n - sum(counts)]
 

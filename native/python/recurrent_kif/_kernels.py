@@ -11,7 +11,7 @@ import numpy
 
 from . import _cuda
 
-_ABI = 1
+_ABI = 2
 _FLOAT32 = numpy.dtype(numpy.float32)
 _FORMULAS = {"first-order": 0, "second-order": 1, "mixed": 2}
 _SCORES = {"sensitivity-times-uncertainty": 0, "sensitivity": 1}
@@ -36,8 +36,9 @@ class _ImportanceRule(ctypes.Structure):
 
 class _MergeRule(ctypes.Structure):
     _fields_ = (
-        [("score", ctypes.c_int32)]
+        [("score", ctypes.c_int32), ("weighting", ctypes.c_int32)]
         + [(name, ctypes.c_float * 2) for name in ("shared", "new_only", "old_only", "redundant")]
+        + [("temperature", ctypes.c_float)]
         + [("reset_inner", ctypes.c_int32), ("reset_outer", ctypes.c_int32)]
     )
 
@@ -86,10 +87,12 @@ def MergeRule(
     pairs = (ctypes.c_float * 2)
     return _MergeRule(
         _one_of("score", score, _SCORES),
+        0,  # by masks
         pairs(*shared),
         pairs(*new_only),
         pairs(*old_only),
         pairs(*redundant),
+        0,
         bool(reset_inner),
         bool(reset_outer),
     )
@@ -121,9 +124,9 @@ _SIGNATURES = {
     "kif_adamw": [_P] * 5 + [_F32, _P, _I64],
     "kif_importance": [_P] * 5 + [_F32, _P, _I64],
     "kif_adamw_importance": [_P] * 7 + [_F32, _P, _P, _I64],
-    "kif_threshold": [_P, _P, _P, _I32, _F64, _I64, _I64, _P],
-    "kif_merge": [_P] * 11 + [_I64],
-    "kif_mask_counts": [_P] * 7 + [_I32, _I64, _I64, _P],
+    "kif_threshold": [_P, _P, _P, _I32, _F64, _P, _I64, _I64, _I64, _P],
+    "kif_merge": [_P] * 11 + [_I64, _P, _I64],
+    "kif_mask_counts": [_P] * 7 + [_I32, _P, _I64, _I64, _I64, _P],
 }
 
 
@@ -433,7 +436,7 @@ class Kernels:
             found = self._on(gpu).threshold(i, u, score, quantile, n)
         else:
             result = ctypes.c_float()
-            _check(_threshold(context, i, u, score, quantile, n, 0, _byref(result)))
+            _check(_threshold(context, i, u, score, quantile, None, 0, n, 0, _byref(result)))
             found = result.value
         if math.isnan(found):
             raise ValueError("the importance holds NaN: it has no quantile")
@@ -468,7 +471,7 @@ class Kernels:
         else:
             bounds = (ctypes.c_float(inner_threshold), ctypes.c_float(outer_threshold))
             bounds = (_byref(bound) for bound in bounds)
-            _check(_merge(context, *three, ii, iu, oi, ou, *bounds, _byref(rule), n))
+            _check(_merge(context, *three, ii, iu, oi, ou, *bounds, None, 0, _byref(rule), n))
         _wrote(*(array for _, array in written))
 
     def mask_counts(self, inner, outer, inner_threshold, outer_threshold):
@@ -489,5 +492,5 @@ class Kernels:
         counts = (ctypes.c_int64 * 4)()
         bounds = (ctypes.c_float(inner_threshold), ctypes.c_float(outer_threshold))
         bounds = (_byref(bound) for bound in bounds)
-        _check(_mask_counts(context, ii, iu, oi, ou, *bounds, score, n, 0, counts))
+        _check(_mask_counts(context, ii, iu, oi, ou, *bounds, score, None, 0, n, 0, counts))
         return MaskCounts(*counts)

@@ -17,6 +17,7 @@ import io.github.recurrentkif.fusion.Weights;
 import io.github.recurrentkif.kernels.FusionKernels;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.kernels.MergeRule.Masks;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.InputException;
@@ -442,8 +443,8 @@ final class FuseCommand implements Callable<Integer> {
         quantile, perTensor ? Scope.TENSOR : Scope.GLOBAL, coefficients(), importances);
   }
 
-  private MergeRule coefficients() {
-    MergeRule reference = MergeRule.reference();
+  private Masks coefficients() {
+    Masks reference = MergeRule.referenceMasks();
     for (String key : coefficients.keySet()) {
       if (!List.of("shared", "new-only", "old-only", "redundant").contains(key)) {
         throw new InputException(
@@ -452,14 +453,11 @@ final class FuseCommand implements Callable<Integer> {
                 + "'; there are shared, new-only, old-only and redundant");
       }
     }
-    return new MergeRule(
-        reference.score(),
+    return new Masks(
         coefficients("shared", reference.shared()),
         coefficients("new-only", reference.newOnly()),
         coefficients("old-only", reference.oldOnly()),
-        coefficients("redundant", reference.redundant()),
-        false,
-        false);
+        coefficients("redundant", reference.redundant()));
   }
 
   private Coefficients coefficients(String key, Coefficients otherwise) {

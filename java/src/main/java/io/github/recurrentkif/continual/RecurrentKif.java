@@ -109,9 +109,8 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
   private void fuse(long done, Learner<B> learner, Observer observer) {
     Kernels kernels = learner.kernels();
     ParameterVector weights = learner.weights();
-    var score = settings.merge().score();
-    kernels.threshold(inner, score, settings.quantile(), innerThreshold);
-    kernels.threshold(outer, score, settings.quantile(), outerThreshold);
+    kernels.measure(inner, settings.merge(), settings.quantile(), innerThreshold);
+    kernels.measure(outer, settings.merge(), settings.quantile(), outerThreshold);
     observer.on(
         new BeforeMerge(
             done,
@@ -122,7 +121,7 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
             outer,
             innerThreshold,
             outerThreshold,
-            score,
+            settings.merge().score(),
             kernels));
     kernels.merge(
         weights, base, snapshot, inner, outer, innerThreshold, outerThreshold, settings.merge());

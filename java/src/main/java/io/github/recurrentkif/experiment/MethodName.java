@@ -90,10 +90,11 @@ public enum MethodName {
         rule,
         new MergeRule(
             preset.merge().score(),
-            settings.get(Settings.MERGE_SHARED),
-            settings.get(Settings.MERGE_NEW),
-            settings.get(Settings.MERGE_OLD),
-            settings.get(Settings.MERGE_REDUNDANT),
+            new MergeRule.Masks(
+                settings.get(Settings.MERGE_SHARED),
+                settings.get(Settings.MERGE_NEW),
+                settings.get(Settings.MERGE_OLD),
+                settings.get(Settings.MERGE_REDUNDANT)),
             preset.merge().resetInner(),
             preset.merge().resetOuter()),
         settings.get(Settings.HISTORY_ESTIMATES),

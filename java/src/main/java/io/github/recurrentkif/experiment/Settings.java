@@ -6,6 +6,7 @@ import io.github.recurrentkif.data.CausalEncoding;
 import io.github.recurrentkif.data.PromptFormat;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.kernels.MergeRule.Masks;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.LoraConfig;
@@ -68,13 +69,13 @@ public final class Settings {
   public static final Setting<Double> UNCERTAINTY_DECAY =
       Setting.below("uncertainty-decay", 0.85, 1, "moving average of the uncertainty (beta 2)");
   public static final Setting<Coefficients> MERGE_SHARED =
-      merging("merge-shared", MergeRule::shared, "important to both the new task and the history");
+      merging("merge-shared", Masks::shared, "important to both the new task and the history");
   public static final Setting<Coefficients> MERGE_NEW =
-      merging("merge-new", MergeRule::newOnly, "important to the new task only");
+      merging("merge-new", Masks::newOnly, "important to the new task only");
   public static final Setting<Coefficients> MERGE_OLD =
-      merging("merge-old", MergeRule::oldOnly, "important to the history only");
+      merging("merge-old", Masks::oldOnly, "important to the history only");
   public static final Setting<Coefficients> MERGE_REDUNDANT =
-      merging("merge-redundant", MergeRule::redundant, "important to neither");
+      merging("merge-redundant", Masks::redundant, "important to neither");
   public static final Setting<Integer> HISTORY_ESTIMATES =
       Setting.whole(
           "history-estimates",
@@ -211,10 +212,10 @@ public final class Settings {
       Map.of(
           SENSITIVITY_DECAY, RecurrentKifSettings.paper().innerRule().beta1(),
           UNCERTAINTY_DECAY, RecurrentKifSettings.paper().innerRule().beta2(),
-          MERGE_SHARED, MergeRule.paper().shared(),
-          MERGE_NEW, MergeRule.paper().newOnly(),
-          MERGE_OLD, MergeRule.paper().oldOnly(),
-          MERGE_REDUNDANT, MergeRule.paper().redundant());
+          MERGE_SHARED, MergeRule.paperMasks().shared(),
+          MERGE_NEW, MergeRule.paperMasks().newOnly(),
+          MERGE_OLD, MergeRule.paperMasks().oldOnly(),
+          MERGE_REDUNDANT, MergeRule.paperMasks().redundant());
 
   /** What LLaMA and its kin need instead. */
   private static final Map<Setting<?>, Object> OF_LLAMA =
@@ -231,10 +232,10 @@ public final class Settings {
   }
 
   private static Setting<Coefficients> merging(
-      String name, Function<MergeRule, Coefficients> which, String parameters) {
+      String name, Function<Masks, Coefficients> which, String parameters) {
     return Setting.pair(
         name,
-        which.apply(MergeRule.reference()),
+        which.apply(MergeRule.referenceMasks()),
         "factors of the inner and the outer task vector for parameters " + parameters);
   }
 

@@ -7,6 +7,7 @@ import io.github.recurrentkif.fusion.FusionRule.Combine;
 import io.github.recurrentkif.fusion.FusionRule.ImportanceFiles;
 import io.github.recurrentkif.fusion.FusionRule.Scope;
 import io.github.recurrentkif.fusion.Workers.Worker;
+import io.github.recurrentkif.kernels.Bounds;
 import io.github.recurrentkif.kernels.Combination;
 import io.github.recurrentkif.kernels.FusionKernels;
 import io.github.recurrentkif.kernels.RandomKey;
@@ -231,9 +232,9 @@ public final class Fusion implements AutoCloseable {
           kept,
           importance(merge, 0, tensor, worker, first, count, learned, origin),
           importance(merge, 1, tensor, worker, first, count, kept, origin),
-          thresholds[0],
-          thresholds[1],
-          merge.coefficients());
+          Bounds.threshold(thresholds[0]),
+          Bounds.threshold(thresholds[1]),
+          merge.masks());
     };
   }
 

@@ -1,6 +1,6 @@
 package io.github.recurrentkif.fusion;
 
-import io.github.recurrentkif.kernels.MergeRule;
+import io.github.recurrentkif.kernels.MergeRule.Masks;
 import java.util.List;
 
 /** How models become one. */
@@ -52,12 +52,11 @@ public sealed interface FusionRule {
    * importance as Recurrent-KIF does.
    *
    * @param quantile in [0, 1]: scores above it are important
-   * @param coefficients whose score and resets are not read
+   * @param masks the factors of both task vectors
    * @param importances of the first and of the second model; empty: how far each weight has moved
    *     from the base
    */
-  record ByImportance(
-      double quantile, Scope scope, MergeRule coefficients, List<ImportanceFiles> importances)
+  record ByImportance(double quantile, Scope scope, Masks masks, List<ImportanceFiles> importances)
       implements FusionRule {
 
     public ByImportance {

@@ -35,6 +35,9 @@ public interface FusionKernels {
    */
   void histogramBelow(StoredScore score, int prefix, MemorySegment counts);
 
+  /** The least and the greatest of the scores and of what was found before; NaN if one is NaN. */
+  Bounds range(StoredScore score, Bounds before);
+
   /**
    * @param out written, in its type
    * @param base read if the combination is one of task vectors
@@ -55,10 +58,11 @@ public interface FusionKernels {
 
   /**
    * Merges what was learned anew and what was learned before, over one base: {@code out = base +
-   * (a*(learned-base) + b*(kept-base))}, with (a, b) chosen by whether each score lies above its
-   * threshold.
+   * (a*(learned-base) + b*(kept-base))}, with (a, b) chosen by the scores as {@link MergeRule}
+   * says.
    *
-   * @param rule whose score and resets are not read
+   * @param learnedBounds what the scores of the learned model are held against: a threshold, or
+   *     their range
    * @return how many results are infinite or no number
    */
   long merge(
@@ -68,7 +72,7 @@ public interface FusionKernels {
       StoredWeights kept,
       StoredScore learnedScore,
       StoredScore keptScore,
-      float learnedThreshold,
-      float keptThreshold,
-      MergeRule rule);
+      Bounds learnedBounds,
+      Bounds keptBounds,
+      MergeRule.Weighting weighting);
 }

@@ -71,26 +71,43 @@ public interface Kernels extends AutoCloseable {
       ImportanceRule rule);
 
   /**
-   * The exact quantile of the scores of all tensors together, padding left out, as {@code
-   * torch.quantile} interpolates up to version 2.13: q in float32; rank {@code r = q*(n-1)} in
-   * float32 for n up to 2^24 and in double above (later versions: in double always); float32 lerp
-   * between the two neighbours.
+   * The exact quantile of the scores of all tensors together, or of each tensor, as the result has
+   * it; padding left out. As {@code torch.quantile} interpolates up to version 2.13: q in float32;
+   * rank {@code r = q*(n-1)} in float32 for n up to 2^24 and in double above (later versions: in
+   * double always); float32 lerp between the two neighbours.
    *
    * <p>Scores are taken to be non-negative; -0 counts as 0. The threshold is NaN, and nothing lies
    * above it, where torch's is NaN (a score is NaN, or the lerp meets infinity) and where there is
    * no element at all.
    *
    * @param quantile in [0, 1]
+   * @param result gets it as {@link Bounds#low}
    */
   void threshold(Importance importance, Score score, double quantile, Threshold result);
 
   /**
+   * The least and the greatest score of all tensors together, or of each tensor, as the result has
+   * it; padding left out. Scores are taken to be non-negative. Both are NaN where a score is NaN
+   * and where there is no element.
+   */
+  void range(Importance importance, Score score, Threshold result);
+
+  /** Finds what a merge by that rule holds this side's scores against. */
+  default void measure(Importance importance, MergeRule rule, double quantile, Threshold result) {
+    switch (rule.weighting()) {
+      case MergeRule.Masks _ -> threshold(importance, rule.score(), quantile, result);
+      case MergeRule.Soft _ -> range(importance, rule.score(), result);
+    }
+  }
+
+  /**
    * Merges the inner and the outer task vector into the weights and makes the result the new base,
-   * in one pass; see {@link MergeRule}. A score equal to its threshold is not important.
+   * in one pass; see {@link MergeRule}.
    *
    * @param weights after the outer loop; holds the merged weights afterwards
    * @param base where the cycle began; holds the merged weights afterwards
    * @param snapshot the weights after the inner loop
+   * @param innerThreshold what {@link #measure} found; both are for all tensors, or for each
    */
   void merge(
       ParameterVector weights,
@@ -103,8 +120,8 @@ public interface Kernels extends AutoCloseable {
       MergeRule rule);
 
   /**
-   * How the parameters fall into the classes of a merge under these thresholds; waits for the
-   * answer.
+   * How the parameters fall into the classes of a merge by {@link MergeRule.Masks} under these
+   * thresholds; waits for the answer.
    */
   MaskCounts maskCounts(
       Importance inner,

@@ -55,6 +55,28 @@ public final class Operands {
     }
   }
 
+  /**
+   * Checks that thresholds lie where the kernels run and are for all tensors, or for each alike.
+   */
+  public static void requireThresholds(
+      Device device, ParameterLayout layout, Threshold first, Threshold... others) {
+    requireOn(device, first.device());
+    if (first.layout().isPresent() && !first.layout().get().equals(layout)) {
+      throw new IllegalArgumentException(
+          "thresholds of each tensor of one layout were given for another: "
+              + first.layout().get()
+              + ", "
+              + layout);
+    }
+    for (Threshold other : others) {
+      requireOn(device, other.device());
+      if (!other.layout().equals(first.layout())) {
+        throw new IllegalArgumentException(
+            "both thresholds of a merge must be for all tensors together or for each alone");
+      }
+    }
+  }
+
   /** Checks that a quantile lies in [0, 1]. */
   public static void requireQuantile(double quantile) {
     if (!(quantile >= 0 && quantile <= 1)) {

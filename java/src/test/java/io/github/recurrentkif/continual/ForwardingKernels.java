@@ -93,6 +93,11 @@ abstract class ForwardingKernels implements Kernels {
   }
 
   @Override
+  public void range(Importance importance, Score score, Threshold result) {
+    kernels.range(importance, score, result);
+  }
+
+  @Override
   public void merge(
       ParameterVector weights,
       ParameterVector base,

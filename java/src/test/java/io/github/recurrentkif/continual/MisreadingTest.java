@@ -86,7 +86,8 @@ class MisreadingTest {
                 settings(
                     0.85,
                     0.8,
-                    coefficients(rule, rule.shared(), new Coefficients(0.4f, 0.6f)),
+                    coefficients(
+                        rule, MergeRule.referenceMasks().shared(), new Coefficients(0.4f, 0.6f)),
                     shared)));
     runs.put(
         "0.5 and 0.5 where both",
@@ -95,7 +96,8 @@ class MisreadingTest {
                 settings(
                     0.85,
                     0.8,
-                    coefficients(rule, new Coefficients(0.5f, 0.5f), rule.redundant()),
+                    coefficients(
+                        rule, new Coefficients(0.5f, 0.5f), MergeRule.referenceMasks().redundant()),
                     shared)));
     ImportanceRule first = FAITHFUL.innerRule();
     ImportanceRule quick = new ImportanceRule(Formula.FIRST_ORDER, 0.55, 0.55);
@@ -156,8 +158,12 @@ class MisreadingTest {
   }
 
   private static MergeRule coefficients(MergeRule rule, Coefficients shared, Coefficients neither) {
+    MergeRule.Masks masks = MergeRule.referenceMasks();
     return new MergeRule(
-        rule.score(), shared, rule.newOnly(), rule.oldOnly(), neither, true, false);
+        rule.score(),
+        new MergeRule.Masks(shared, masks.newOnly(), masks.oldOnly(), neither),
+        true,
+        false);
   }
 
   private static RecurrentKifSettings merge(
@@ -165,14 +171,7 @@ class MisreadingTest {
     return settings(
         0.85,
         0.8,
-        new MergeRule(
-            score,
-            rule.shared(),
-            rule.newOnly(),
-            rule.oldOnly(),
-            rule.redundant(),
-            resetInner,
-            resetOuter),
+        new MergeRule(score, rule.weighting(), resetInner, resetOuter),
         OuterLoop.SHARED_OPTIMIZER);
   }
 

@@ -559,7 +559,11 @@ class RecurrentKifTest {
   void withoutIdentificationBothTaskVectorsStay() {
     MergeRule.Coefficients both = new MergeRule.Coefficients(1, 1);
     MergeRule sum =
-        new MergeRule(MergeRule.reference().score(), both, both, both, both, true, false);
+        new MergeRule(
+            MergeRule.reference().score(),
+            new MergeRule.Masks(both, both, both, both),
+            true,
+            false);
     List<float[]> before = new ArrayList<>();
     List<float[]> after = new ArrayList<>();
     try (Run run =

@@ -118,7 +118,7 @@ final class FusionTest {
     Path b = model("b", 0);
     float boundA = quantile(all(a, base), 0.8);
     float boundB = quantile(all(b, base), 0.8);
-    ByImportance rule = new ByImportance(0.8, Scope.GLOBAL, MergeRule.reference(), List.of());
+    ByImportance rule = new ByImportance(0.8, Scope.GLOBAL, MergeRule.referenceMasks(), List.of());
     Path out = fuse("out", base, List.of(a, b), rule, 2);
     expect(
         out,
@@ -143,7 +143,7 @@ final class FusionTest {
           new ByImportance(
               0.7,
               Scope.TENSOR,
-              MergeRule.reference(),
+              MergeRule.referenceMasks(),
               List.of(
                   new ImportanceFiles(List.of(importanceA)),
                   new ImportanceFiles(List.of(importanceB))));
@@ -167,7 +167,7 @@ final class FusionTest {
 
   private static double merged(
       float ta, float tb, float scoreA, float scoreB, float boundA, float boundB) {
-    MergeRule rule = MergeRule.reference();
+    MergeRule.Masks rule = MergeRule.referenceMasks();
     boolean toNew = Math.abs(scoreA) > boundA;
     boolean toOld = Math.abs(scoreB) > boundB;
     Coefficients c =

@@ -2,6 +2,9 @@ package io.github.recurrentkif.kernels;
 
 import io.github.recurrentkif.kernels.ImportanceRule.Formula;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.kernels.MergeRule.Masks;
+import io.github.recurrentkif.kernels.MergeRule.Soft;
+import io.github.recurrentkif.kernels.MergeRule.Weighting;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -9,6 +12,8 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** Every operation with every choice it has, as one lambda for all backends. */
 public final class Operations {
@@ -25,6 +30,13 @@ public final class Operations {
   public static final float CLIP = 0.37f;
   public static final AdamWStep STEP = new AdamWStep(3e-4, 0.9, 0.999, 1e-8, 0.01, 7);
   public static final ImportanceRule RULE = new ImportanceRule(Formula.FIRST_ORDER, 0.85, 0.75);
+
+  private static final Masks MASKS =
+      new Masks(
+          new Coefficients(0.4f, 0.6f),
+          new Coefficients(1, 0),
+          new Coefficients(0.1f, 0.9f),
+          new Coefficients(0.5f, 0.25f));
 
   private Operations() {}
 
@@ -68,33 +80,30 @@ public final class Operations {
           (k, s) -> {
             s.innerThreshold
                 .device()
-                .upload(MemorySegment.ofArray(new float[] {-1}), s.innerThreshold.segment());
+                .upload(MemorySegment.ofArray(new float[] {-1, 0}), s.innerThreshold.segment());
             return k.maskCounts(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score);
           });
+      operations.put(
+          "range of " + score, (k, s) -> done(() -> k.range(s.inner, score, s.innerThreshold)));
+      operations.put(
+          "thresholds, range and mask counts of " + score + " in each tensor",
+          (k, s) -> eachTensor(k, s, score));
       for (int resets = 0; resets < 4; resets++) {
-        MergeRule rule =
-            new MergeRule(
-                score,
-                new Coefficients(0.4f, 0.6f),
-                new Coefficients(1, 0),
-                new Coefficients(0.1f, 0.9f),
-                new Coefficients(0.5f, 0.25f),
-                (resets & 1) != 0,
-                (resets & 2) != 0);
+        boolean inner = (resets & 1) != 0;
+        boolean outer = (resets & 2) != 0;
+        MergeRule masks = new MergeRule(score, MASKS, inner, outer);
         operations.put(
-            "merge by " + score + ", resets " + resets,
-            (k, s) ->
-                done(
-                    () ->
-                        k.merge(
-                            s.weights,
-                            s.base,
-                            s.snapshot,
-                            s.inner,
-                            s.outer,
-                            s.innerThreshold,
-                            s.outerThreshold,
-                            rule)));
+            "merge by " + masks,
+            (k, s) -> done(() -> merge(k, s, s.innerThreshold, s.outerThreshold, masks)));
+        MergeRule soft = new MergeRule(score, new Soft(0.25), inner, outer);
+        operations.put(
+            "merge by " + soft,
+            (k, s) -> done(() -> merge(k, s, s.innerThreshold, s.outerThreshold, soft)));
+      }
+      for (Weighting weighting : new Weighting[] {MASKS, new Soft(1e-3), new Soft(1e30)}) {
+        MergeRule rule = new MergeRule(score, weighting, true, false);
+        operations.put("a fusion by " + rule, (k, s) -> fusion(k, s, false, rule));
+        operations.put("a fusion in each tensor by " + rule, (k, s) -> fusion(k, s, true, rule));
       }
     }
     operations.put(
@@ -104,6 +113,48 @@ public final class Operations {
           return dropoutMask(k, 3, s.layout.elements() / 999 + 1, columns);
         });
     return operations;
+  }
+
+  /** What a merge holds scores against, and the merge. */
+  private static List<Bounds> fusion(Kernels k, Workspace s, boolean each, MergeRule rule) {
+    try (Threshold inner = threshold(k, s, each);
+        Threshold outer = threshold(k, s, each)) {
+      k.measure(s.inner, rule, 0.8, inner);
+      k.measure(s.outer, rule, 0.8, outer);
+      merge(k, s, inner, outer, rule);
+      return Stream.concat(bounds(inner), bounds(outer)).toList();
+    }
+  }
+
+  private static Threshold threshold(Kernels kernels, Workspace space, boolean each) {
+    return each
+        ? Threshold.ofEachTensor(space.layout, kernels.device())
+        : new Threshold(kernels.device());
+  }
+
+  private static List<Object> eachTensor(Kernels k, Workspace s, Score score) {
+    List<Object> results = new ArrayList<>();
+    try (Threshold inner = threshold(k, s, true);
+        Threshold outer = threshold(k, s, true)) {
+      for (double quantile : new double[] {0, 0.8, 1}) {
+        k.threshold(s.inner, score, quantile, inner);
+        bounds(inner).forEach(results::add);
+      }
+      k.range(s.outer, score, outer);
+      bounds(outer).forEach(results::add);
+      k.threshold(s.inner, score, 0.5, inner);
+      results.add(k.maskCounts(s.inner, s.outer, inner, outer, score));
+    }
+    return results;
+  }
+
+  private static Stream<Bounds> bounds(Threshold threshold) {
+    return IntStream.range(0, threshold.parts()).mapToObj(threshold::bounds);
+  }
+
+  private static void merge(
+      Kernels k, Workspace s, Threshold inner, Threshold outer, MergeRule rule) {
+    k.merge(s.weights, s.base, s.snapshot, s.inner, s.outer, inner, outer, rule);
   }
 
   /** Several quantiles, so that ranks fall on and between elements. */

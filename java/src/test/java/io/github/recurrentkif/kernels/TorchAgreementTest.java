@@ -94,16 +94,7 @@ class TorchAgreementTest {
       double q = c.get("quantile").asDouble();
       kernels.threshold(space.inner, Score.SENSITIVITY, q, space.innerThreshold);
       kernels.threshold(space.outer, Score.SENSITIVITY, q, space.outerThreshold);
-      MergeRule reference = MergeRule.reference();
-      MergeRule rule =
-          new MergeRule(
-              Score.SENSITIVITY,
-              reference.shared(),
-              reference.newOnly(),
-              reference.oldOnly(),
-              reference.redundant(),
-              false,
-              false);
+      MergeRule rule = new MergeRule(Score.SENSITIVITY, MergeRule.referenceMasks(), false, false);
       JsonNode counts = c.get("counts");
       assertEquals(
           new MaskCounts(

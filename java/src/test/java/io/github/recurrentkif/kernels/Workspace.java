@@ -106,8 +106,10 @@ public final class Workspace implements AutoCloseable {
     }
     // Many of the ties meet a threshold, I*U the inner one and I the outer one.
     boolean ties = values == Values.TIES;
-    space.innerThreshold.segment().set(JAVA_FLOAT, 0, ties ? 0.25f : 1e-11f);
-    space.outerThreshold.segment().set(JAVA_FLOAT, 0, ties ? 0.5f : 2e-11f);
+    space.innerThreshold.segment().setAtIndex(JAVA_FLOAT, 0, ties ? 0.25f : 1e-11f);
+    space.outerThreshold.segment().setAtIndex(JAVA_FLOAT, 0, ties ? 0.5f : 2e-11f);
+    space.innerThreshold.segment().setAtIndex(JAVA_FLOAT, 1, ties ? 1 : 3e-11f);
+    space.outerThreshold.segment().setAtIndex(JAVA_FLOAT, 1, ties ? 2 : 3e-11f);
     return space;
   }
 

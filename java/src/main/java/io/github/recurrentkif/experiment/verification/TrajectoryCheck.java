@@ -156,7 +156,6 @@ public final class TrajectoryCheck {
     RecordedTrajectory.Constants c = task.constants();
     ImportanceRule rule =
         new ImportanceRule(ImportanceRule.Formula.FIRST_ORDER, c.beta1(), c.beta2());
-    MergeRule reference = MergeRule.reference();
     RecurrentKifSettings settings =
         new RecurrentKifSettings(
             c.cycleLength(),
@@ -164,14 +163,7 @@ public final class TrajectoryCheck {
             c.quantile(),
             rule,
             rule,
-            new MergeRule(
-                reference.score(),
-                reference.shared(),
-                reference.newOnly(),
-                reference.oldOnly(),
-                reference.redundant(),
-                c.resetInner(),
-                c.resetOuter()),
+            MergeRule.reference().withResets(c.resetInner(), c.resetOuter()),
             0,
             RecurrentKifSettings.OuterLoop.SHARED_OPTIMIZER);
     double[] adam = c.adam();

@@ -15,18 +15,7 @@ public final class MethodParameters {
   public static final ImportanceRule IMPORTANCE =
       new ImportanceRule(Formula.FIRST_ORDER, 0.85, 0.85);
   public static final AdamWStep ADAMW = new AdamWStep(3e-4, 0.9, 0.999, 1e-8, 0.01, 100);
-  public static final MergeRule MERGE = withoutResets(MergeRule.reference());
+  public static final MergeRule MERGE = MergeRule.reference().withResets(false, false);
 
   private MethodParameters() {}
-
-  private static MergeRule withoutResets(MergeRule rule) {
-    return new MergeRule(
-        rule.score(),
-        rule.shared(),
-        rule.newOnly(),
-        rule.oldOnly(),
-        rule.redundant(),
-        false,
-        false);
-  }
 }

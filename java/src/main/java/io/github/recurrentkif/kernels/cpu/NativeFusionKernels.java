@@ -5,11 +5,13 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import io.github.recurrentkif.kernels.Bounds;
 import io.github.recurrentkif.kernels.Combination;
 import io.github.recurrentkif.kernels.Combination.Sparsity;
 import io.github.recurrentkif.kernels.FusionKernels;
 import io.github.recurrentkif.kernels.MergeRule;
-import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.kernels.MergeRule.Weighting;
+import io.github.recurrentkif.kernels.Score;
 import io.github.recurrentkif.kernels.StoredScore;
 import io.github.recurrentkif.kernels.StoredWeights;
 import io.github.recurrentkif.memory.DataType;
@@ -25,9 +27,6 @@ final class NativeFusionKernels implements FusionKernels {
 
   // kif_combination: four int32, two floats, key, drop_below, padding.
   private static final long COMBINATION_BYTES = 40;
-
-  // kif_merge_rule: score, four pairs of floats, two resets.
-  private static final long RULE_BYTES = 44;
 
   private final NativeLibrary library;
 
@@ -61,6 +60,18 @@ final class NativeFusionKernels implements FusionKernels {
       check(
           library.storedHistogram(
               pair, pair.asSlice(STORED_BYTES), kind(score), elements, level, prefix, counts));
+    }
+  }
+
+  @Override
+  public Bounds range(StoredScore score, Bounds before) {
+    long elements = score.a().elements();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment pair = arena.allocate(2 * STORED_BYTES, 8);
+      write(pair, score, elements);
+      MemorySegment range = write(before, arena);
+      check(library.storedRange(pair, pair.asSlice(STORED_BYTES), kind(score), elements, range));
+      return new Bounds(range.getAtIndex(JAVA_FLOAT, 0), range.getAtIndex(JAVA_FLOAT, 1));
     }
   }
 
@@ -127,9 +138,9 @@ final class NativeFusionKernels implements FusionKernels {
       StoredWeights kept,
       StoredScore learnedScore,
       StoredScore keptScore,
-      float learnedThreshold,
-      float keptThreshold,
-      MergeRule rule) {
+      Bounds learnedBounds,
+      Bounds keptBounds,
+      Weighting weighting) {
     long n = out.elements();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment stored = arena.allocate(7 * STORED_BYTES, 8);
@@ -141,11 +152,8 @@ final class NativeFusionKernels implements FusionKernels {
       if (kind(learnedScore) != kind(keptScore)) {
         throw new IllegalArgumentException("both scores have to be of one kind");
       }
-      MemorySegment merging = arena.allocate(RULE_BYTES, 4);
-      write(merging, 4, rule.shared());
-      write(merging, 12, rule.newOnly());
-      write(merging, 20, rule.oldOnly());
-      write(merging, 28, rule.redundant());
+      MemorySegment rule = arena.allocate(Structures.MERGE_RULE);
+      Structures.write(rule, new MergeRule(Score.SENSITIVITY, weighting, false, false));
       MemorySegment notFinite = arena.allocate(JAVA_LONG);
       check(
           library.storedMerge(
@@ -157,18 +165,17 @@ final class NativeFusionKernels implements FusionKernels {
               stored.asSlice(3 * STORED_BYTES),
               stored.asSlice(5 * STORED_BYTES),
               kind(learnedScore),
-              learnedThreshold,
-              keptThreshold,
-              merging,
+              write(learnedBounds, arena),
+              write(keptBounds, arena),
+              rule,
               n,
               notFinite));
       return notFinite.get(JAVA_LONG, 0);
     }
   }
 
-  private static void write(MemorySegment rule, long offset, Coefficients coefficients) {
-    rule.set(JAVA_FLOAT, offset, coefficients.inner());
-    rule.set(JAVA_FLOAT, offset + Float.BYTES, coefficients.outer());
+  private static MemorySegment write(Bounds bounds, Arena arena) {
+    return arena.allocateFrom(JAVA_FLOAT, bounds.low(), bounds.high());
   }
 
   private static int kind(StoredScore score) {

@@ -192,7 +192,7 @@ final class NativeKernels implements Kernels {
     ParameterLayout layout =
         Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
     Operands.requireQuantile(quantile);
-    Operands.requireOn(device, result.device());
+    Operands.requireThresholds(device, layout, result);
     check(
         library.threshold(
             context(),
@@ -200,6 +200,26 @@ final class NativeKernels implements Kernels {
             importance.uncertainty().segment(),
             Structures.number(score),
             quantile,
+            result.spans(),
+            result.parts(),
+            layout.length(),
+            layout.padding(),
+            result.segment()));
+  }
+
+  @Override
+  public synchronized void range(Importance importance, Score score, Threshold result) {
+    ParameterLayout layout =
+        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
+    Operands.requireThresholds(device, layout, result);
+    check(
+        library.range(
+            context(),
+            importance.sensitivity().segment(),
+            importance.uncertainty().segment(),
+            Structures.number(score),
+            result.spans(),
+            result.parts(),
             layout.length(),
             layout.padding(),
             result.segment()));
@@ -215,19 +235,17 @@ final class NativeKernels implements Kernels {
       Threshold innerThreshold,
       Threshold outerThreshold,
       MergeRule rule) {
-    long n =
+    ParameterLayout layout =
         Operands.requireAlike(
-                device,
-                weights,
-                base,
-                snapshot,
-                inner.sensitivity(),
-                inner.uncertainty(),
-                outer.sensitivity(),
-                outer.uncertainty())
-            .length();
-    Operands.requireOn(device, innerThreshold.device());
-    Operands.requireOn(device, outerThreshold.device());
+            device,
+            weights,
+            base,
+            snapshot,
+            inner.sensitivity(),
+            inner.uncertainty(),
+            outer.sensitivity(),
+            outer.uncertainty());
+    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
     check(
         library.merge(
             context(),
@@ -240,8 +258,10 @@ final class NativeKernels implements Kernels {
             outer.uncertainty().segment(),
             innerThreshold.segment(),
             outerThreshold.segment(),
+            innerThreshold.spans(),
+            innerThreshold.parts(),
             write(rule),
-            n));
+            layout.length()));
   }
 
   @Override
@@ -258,8 +278,7 @@ final class NativeKernels implements Kernels {
             inner.uncertainty(),
             outer.sensitivity(),
             outer.uncertainty());
-    Operands.requireOn(device, innerThreshold.device());
-    Operands.requireOn(device, outerThreshold.device());
+    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
     check(
         library.maskCounts(
             context(),
@@ -270,6 +289,8 @@ final class NativeKernels implements Kernels {
             innerThreshold.segment(),
             outerThreshold.segment(),
             Structures.number(score),
+            innerThreshold.spans(),
+            innerThreshold.parts(),
             layout.length(),
             layout.padding(),
             counts));

@@ -21,7 +21,7 @@ import java.nio.file.Path;
  */
 final class NativeLibrary {
 
-  private static final int ABI_VERSION = 1;
+  private static final int ABI_VERSION = 2;
   static final int OK = 0;
   static final int BAD_ENVIRONMENT = 4;
 
@@ -53,15 +53,28 @@ final class NativeLibrary {
           ADDRESS,
           JAVA_LONG);
   private static final MethodHandle THRESHOLD =
-      returningInt(ADDRESS, ADDRESS, ADDRESS, JAVA_INT, JAVA_DOUBLE, JAVA_LONG, JAVA_LONG, ADDRESS);
+      returningInt(
+          ADDRESS,
+          ADDRESS,
+          ADDRESS,
+          JAVA_INT,
+          JAVA_DOUBLE,
+          ADDRESS,
+          JAVA_LONG,
+          JAVA_LONG,
+          JAVA_LONG,
+          ADDRESS);
+  private static final MethodHandle RANGE =
+      returningInt(
+          ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG, ADDRESS);
   private static final MethodHandle MERGE =
       returningInt(
           ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
-          ADDRESS, JAVA_LONG);
+          ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG);
   private static final MethodHandle MASK_COUNTS =
       returningInt(
-          ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, JAVA_LONG,
-          JAVA_LONG, ADDRESS);
+          ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS,
+          JAVA_LONG, JAVA_LONG, JAVA_LONG, ADDRESS);
   private static final MethodHandle DROPOUT_MASK =
       returningInt(
           ADDRESS,
@@ -76,25 +89,16 @@ final class NativeLibrary {
 
   private static final MethodHandle STORED_HISTOGRAM =
       returningInt(ADDRESS, ADDRESS, JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS);
+  private static final MethodHandle STORED_RANGE =
+      returningInt(ADDRESS, ADDRESS, JAVA_INT, JAVA_LONG, ADDRESS);
   private static final MethodHandle STORED_COMBINE =
       returningInt(
           ADDRESS, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS, JAVA_LONG,
           JAVA_LONG, ADDRESS);
   private static final MethodHandle STORED_MERGE =
       returningInt(
-          ADDRESS,
-          JAVA_INT,
-          ADDRESS,
-          ADDRESS,
-          ADDRESS,
-          ADDRESS,
-          ADDRESS,
-          JAVA_INT,
-          JAVA_FLOAT,
-          JAVA_FLOAT,
-          ADDRESS,
-          JAVA_LONG,
-          ADDRESS);
+          ADDRESS, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS,
+          ADDRESS, ADDRESS, JAVA_LONG, ADDRESS);
 
   private final MemorySegment abiVersion;
   private final MemorySegment statusText;
@@ -112,10 +116,12 @@ final class NativeLibrary {
   private final MemorySegment importance;
   private final MemorySegment adamwImportance;
   private final MemorySegment threshold;
+  private final MemorySegment range;
   private final MemorySegment merge;
   private final MemorySegment maskCounts;
   private final MemorySegment dropoutMask;
   private final MemorySegment storedHistogram;
+  private final MemorySegment storedRange;
   private final MemorySegment storedCombine;
   private final MemorySegment storedMerge;
 
@@ -136,10 +142,12 @@ final class NativeLibrary {
     importance = symbols.findOrThrow("kif_importance");
     adamwImportance = symbols.findOrThrow("kif_adamw_importance");
     threshold = symbols.findOrThrow("kif_threshold");
+    range = symbols.findOrThrow("kif_range");
     merge = symbols.findOrThrow("kif_merge");
     maskCounts = symbols.findOrThrow("kif_mask_counts");
     dropoutMask = symbols.findOrThrow("kif_dropout_mask");
     storedHistogram = symbols.findOrThrow("kif_stored_histogram");
+    storedRange = symbols.findOrThrow("kif_stored_range");
     storedCombine = symbols.findOrThrow("kif_stored_combine");
     storedMerge = symbols.findOrThrow("kif_stored_merge");
   }
@@ -316,13 +324,44 @@ final class NativeLibrary {
       MemorySegment uncertainty,
       int score,
       double quantile,
+      MemorySegment tensors,
+      long count,
       long n,
       long padding,
       MemorySegment result) {
     try {
       return (int)
           THRESHOLD.invokeExact(
-              threshold, context, sensitivity, uncertainty, score, quantile, n, padding, result);
+              threshold,
+              context,
+              sensitivity,
+              uncertainty,
+              score,
+              quantile,
+              tensors,
+              count,
+              n,
+              padding,
+              result);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  int range(
+      MemorySegment context,
+      MemorySegment sensitivity,
+      MemorySegment uncertainty,
+      int score,
+      MemorySegment tensors,
+      long count,
+      long n,
+      long padding,
+      MemorySegment result) {
+    try {
+      return (int)
+          RANGE.invokeExact(
+              range, context, sensitivity, uncertainty, score, tensors, count, n, padding, result);
     } catch (Throwable e) {
       throw unexpected(e);
     }
@@ -337,8 +376,10 @@ final class NativeLibrary {
       MemorySegment innerUncertainty,
       MemorySegment outerSensitivity,
       MemorySegment outerUncertainty,
-      MemorySegment innerThreshold,
-      MemorySegment outerThreshold,
+      MemorySegment innerBounds,
+      MemorySegment outerBounds,
+      MemorySegment tensors,
+      long count,
       MemorySegment rule,
       long n) {
     try {
@@ -353,8 +394,10 @@ final class NativeLibrary {
               innerUncertainty,
               outerSensitivity,
               outerUncertainty,
-              innerThreshold,
-              outerThreshold,
+              innerBounds,
+              outerBounds,
+              tensors,
+              count,
               rule,
               n);
     } catch (Throwable e) {
@@ -371,6 +414,8 @@ final class NativeLibrary {
       MemorySegment innerThreshold,
       MemorySegment outerThreshold,
       int score,
+      MemorySegment tensors,
+      long count,
       long n,
       long padding,
       MemorySegment counts) {
@@ -386,6 +431,8 @@ final class NativeLibrary {
               innerThreshold,
               outerThreshold,
               score,
+              tensors,
+              count,
               n,
               padding,
               counts);
@@ -424,6 +471,14 @@ final class NativeLibrary {
     try {
       return (int)
           STORED_HISTOGRAM.invokeExact(storedHistogram, a, b, kind, n, level, prefix, counts);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  int storedRange(MemorySegment a, MemorySegment b, int kind, long n, MemorySegment range) {
+    try {
+      return (int) STORED_RANGE.invokeExact(storedRange, a, b, kind, n, range);
     } catch (Throwable e) {
       throw unexpected(e);
     }
@@ -470,8 +525,8 @@ final class NativeLibrary {
       MemorySegment learnedScore,
       MemorySegment keptScore,
       int kind,
-      float learnedThreshold,
-      float keptThreshold,
+      MemorySegment learnedBounds,
+      MemorySegment keptBounds,
       MemorySegment rule,
       long n,
       MemorySegment notFinite) {
@@ -487,8 +542,8 @@ final class NativeLibrary {
               learnedScore,
               keptScore,
               kind,
-              learnedThreshold,
-              keptThreshold,
+              learnedBounds,
+              keptBounds,
               rule,
               n,
               notFinite);

@@ -7,6 +7,8 @@ import io.github.recurrentkif.kernels.AdamWStep;
 import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.kernels.MergeRule.Masks;
+import io.github.recurrentkif.kernels.MergeRule.Soft;
 import io.github.recurrentkif.kernels.Score;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemoryLayout;
@@ -14,6 +16,12 @@ import java.lang.foreign.MemorySegment;
 
 /** The structures of {@code kif.h}, one of each, filled anew for each call. */
 final class Structures {
+
+  static final MemoryLayout MERGE_RULE =
+      MemoryLayout.structLayout(
+          MemoryLayout.sequenceLayout(2, JAVA_INT),
+          MemoryLayout.sequenceLayout(9, JAVA_FLOAT),
+          MemoryLayout.sequenceLayout(2, JAVA_INT));
 
   private final MemorySegment adamWStep;
   private final MemorySegment importanceRule;
@@ -25,12 +33,7 @@ final class Structures {
     importanceRule =
         arena.allocate(
             MemoryLayout.structLayout(JAVA_INT, MemoryLayout.sequenceLayout(4, JAVA_FLOAT)));
-    mergeRule =
-        arena.allocate(
-            MemoryLayout.structLayout(
-                JAVA_INT,
-                MemoryLayout.sequenceLayout(8, JAVA_FLOAT),
-                MemoryLayout.sequenceLayout(2, JAVA_INT)));
+    mergeRule = arena.allocate(MERGE_RULE);
   }
 
   MemorySegment write(AdamWStep step) {
@@ -63,19 +66,34 @@ final class Structures {
   }
 
   MemorySegment write(MergeRule rule) {
-    mergeRule.setAtIndex(JAVA_INT, 0, number(rule.score()));
-    write(rule.shared(), 1);
-    write(rule.newOnly(), 3);
-    write(rule.oldOnly(), 5);
-    write(rule.redundant(), 7);
-    mergeRule.setAtIndex(JAVA_INT, 9, rule.resetInner() ? 1 : 0);
-    mergeRule.setAtIndex(JAVA_INT, 10, rule.resetOuter() ? 1 : 0);
+    write(mergeRule, rule);
     return mergeRule;
   }
 
-  private void write(Coefficients coefficients, int index) {
-    mergeRule.setAtIndex(JAVA_FLOAT, index, coefficients.inner());
-    mergeRule.setAtIndex(JAVA_FLOAT, index + 1, coefficients.outer());
+  /** Fills a {@code kif_merge_rule} of {@link #MERGE_RULE}. */
+  static void write(MemorySegment target, MergeRule rule) {
+    target.fill((byte) 0);
+    target.setAtIndex(JAVA_INT, 0, number(rule.score()));
+    switch (rule.weighting()) {
+      case Masks masks -> {
+        target.setAtIndex(JAVA_INT, 1, 0);
+        write(target, masks.shared(), 2);
+        write(target, masks.newOnly(), 4);
+        write(target, masks.oldOnly(), 6);
+        write(target, masks.redundant(), 8);
+      }
+      case Soft soft -> {
+        target.setAtIndex(JAVA_INT, 1, 1);
+        target.setAtIndex(JAVA_FLOAT, 10, soft.roundedTemperature());
+      }
+    }
+    target.setAtIndex(JAVA_INT, 11, rule.resetInner() ? 1 : 0);
+    target.setAtIndex(JAVA_INT, 12, rule.resetOuter() ? 1 : 0);
+  }
+
+  private static void write(MemorySegment target, Coefficients coefficients, int index) {
+    target.setAtIndex(JAVA_FLOAT, index, coefficients.inner());
+    target.setAtIndex(JAVA_FLOAT, index + 1, coefficients.outer());
   }
 
   static int number(Score score) {

@@ -8,10 +8,14 @@ import io.github.recurrentkif.kernels.AdamWStep;
 import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.kernels.MergeRule.Masks;
+import io.github.recurrentkif.kernels.MergeRule.Soft;
 import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.memory.ParameterVector;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * The arguments of one launch, off the heap: their values, and an array of their addresses. The
@@ -99,17 +103,32 @@ public final class Arguments {
   }
 
   Arguments add(MergeRule rule) {
-    long at = next(11 * Integer.BYTES);
+    long at = next(13 * Integer.BYTES);
+    values.asSlice(at, 13 * Integer.BYTES).fill((byte) 0);
     values.set(JAVA_INT, at, number(rule.score()));
-    long place = at + Integer.BYTES;
-    for (Coefficients c :
-        new Coefficients[] {rule.shared(), rule.newOnly(), rule.oldOnly(), rule.redundant()}) {
-      write(place, c.inner(), c.outer());
-      place += 2 * Float.BYTES;
+    long place = at + 2 * Integer.BYTES;
+    switch (rule.weighting()) {
+      case Masks masks -> {
+        values.set(JAVA_INT, at + Integer.BYTES, 0);
+        for (Coefficients c :
+            List.of(masks.shared(), masks.newOnly(), masks.oldOnly(), masks.redundant())) {
+          write(place, c.inner(), c.outer());
+          place += 2 * Float.BYTES;
+        }
+      }
+      case Soft soft -> {
+        values.set(JAVA_INT, at + Integer.BYTES, 1);
+        write(at + 10 * Float.BYTES, soft.roundedTemperature());
+      }
     }
-    values.set(JAVA_INT, place, rule.resetInner() ? 1 : 0);
-    values.set(JAVA_INT, place + Integer.BYTES, rule.resetOuter() ? 1 : 0);
+    values.set(JAVA_INT, at + 11 * Integer.BYTES, rule.resetInner() ? 1 : 0);
+    values.set(JAVA_INT, at + 12 * Integer.BYTES, rule.resetOuter() ? 1 : 0);
     return this;
+  }
+
+  /** Where the parts of a threshold lie, and how many there are. */
+  Arguments addParts(Threshold threshold) {
+    return add(threshold.spans()).add(threshold.parts());
   }
 
   private void write(long at, float... fields) {

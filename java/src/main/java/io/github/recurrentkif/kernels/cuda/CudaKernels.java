@@ -42,6 +42,8 @@ public final class CudaKernels implements Kernels {
   private static final int PASSES = 3;
   private static final long SELECTION_BYTES = 2048L * Long.BYTES + 4 * Integer.BYTES + Long.BYTES;
 
+  private static final long EXTENT_BYTES = Long.BYTES + 4 * Integer.BYTES;
+
   /** Blocks that fill a multiprocessor of 2048 threads. */
   private static final int FULL = 2048 / THREADS;
 
@@ -61,6 +63,8 @@ public final class CudaKernels implements Kernels {
   private final Arena arena = Arena.ofShared();
   private final Arguments arguments = new Arguments(arena);
   private final MemorySegment selection;
+  private MemorySegment selections = MemorySegment.NULL;
+  private final MemorySegment extent;
   private final MemorySegment counts;
   private final MemorySegment hostCounts = arena.allocate(JAVA_LONG, 3);
   private final MemorySegment hostNorm = arena.allocate(JAVA_DOUBLE);
@@ -83,6 +87,9 @@ public final class CudaKernels implements Kernels {
   private final Launcher.Kernel threshold;
   private final Launcher.Kernel thresholdCount;
   private final Launcher.Kernel thresholdPick;
+  private final Launcher.Kernel thresholdEach;
+  private final Launcher.Kernel range;
+  private final Launcher.Kernel rangeOfParts;
 
   /**
    * Opens a GPU by its driver.
@@ -125,7 +132,11 @@ public final class CudaKernels implements Kernels {
     threshold = module.kernel("kif_threshold_2");
     thresholdCount = module.kernel("kif_threshold_1_count");
     thresholdPick = module.kernel("kif_threshold_1_pick");
+    thresholdEach = module.kernel("kif_threshold_each");
+    range = module.kernel("kif_range_2");
+    rangeOfParts = module.kernel("kif_range_1");
     selection = device.allocate(SELECTION_BYTES, arena);
+    extent = device.allocate(EXTENT_BYTES, arena);
     counts = device.allocate(3 * JAVA_LONG.byteSize(), arena);
   }
 
@@ -287,7 +298,11 @@ public final class CudaKernels implements Kernels {
     ParameterLayout layout =
         Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
     Operands.requireQuantile(quantile);
-    Operands.requireOn(device, result.device());
+    Operands.requireThresholds(device, layout, result);
+    if (result.layout().isPresent()) {
+      thresholdOfEach(importance, score, quantile, result);
+      return;
+    }
     long n = layout.length();
     Rank rank = Rank.of(quantile, layout.elements(), layout.padding());
     int blocks = blocks(Math.ceilDiv(n, 16 * THREADS), SELECTION_BLOCKS);
@@ -307,6 +322,43 @@ public final class CudaKernels implements Kernels {
         addRank(arguments, rank, layout, result);
         launch(threshold, blocks);
       }
+    }
+  }
+
+  private void thresholdOfEach(
+      Importance importance, Score score, double quantile, Threshold result) {
+    start()
+        .add(importance.sensitivity())
+        .add(importance.uncertainty())
+        .add(score)
+        .add((float) quantile)
+        .addParts(result)
+        .add(selections())
+        .add(result.segment());
+    launch(thresholdEach, blocks(result.parts(), SELECTION_BLOCKS));
+  }
+
+  /** A state for each block of a selection that does a tensor by itself. */
+  private MemorySegment selections() {
+    if (selections.byteSize() == 0) {
+      selections =
+          device.allocate(SELECTION_BYTES * launcher.multiprocessors() * SELECTION_BLOCKS, arena);
+    }
+    return selections;
+  }
+
+  @Override
+  public synchronized void range(Importance importance, Score score, Threshold result) {
+    ParameterLayout layout =
+        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
+    Operands.requireThresholds(device, layout, result);
+    start().add(importance.sensitivity()).add(importance.uncertainty()).add(score);
+    if (variant == 1 || result.layout().isPresent()) {
+      arguments.addParts(result).add(layout.length()).add(layout.padding()).add(result.segment());
+      launch(rangeOfParts, blocks(result.parts(), FULL));
+    } else {
+      arguments.add(layout.length()).add(layout.padding()).add(extent).add(result.segment());
+      launch(range, elementwise(layout.length()));
     }
   }
 
@@ -330,19 +382,17 @@ public final class CudaKernels implements Kernels {
       Threshold innerThreshold,
       Threshold outerThreshold,
       MergeRule rule) {
-    long n =
+    ParameterLayout layout =
         Operands.requireAlike(
-                device,
-                weights,
-                base,
-                snapshot,
-                inner.sensitivity(),
-                inner.uncertainty(),
-                outer.sensitivity(),
-                outer.uncertainty())
-            .length();
-    Operands.requireOn(device, innerThreshold.device());
-    Operands.requireOn(device, outerThreshold.device());
+            device,
+            weights,
+            base,
+            snapshot,
+            inner.sensitivity(),
+            inner.uncertainty(),
+            outer.sensitivity(),
+            outer.uncertainty());
+    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
     start()
         .add(weights)
         .add(base)
@@ -353,9 +403,10 @@ public final class CudaKernels implements Kernels {
         .add(outer.uncertainty())
         .add(innerThreshold.segment())
         .add(outerThreshold.segment())
+        .addParts(innerThreshold)
         .add(rule)
-        .add(n);
-    launch(merge, elementwise(n));
+        .add(layout.length());
+    launch(merge, elementwise(layout.length()));
   }
 
   @Override
@@ -372,8 +423,7 @@ public final class CudaKernels implements Kernels {
             inner.uncertainty(),
             outer.sensitivity(),
             outer.uncertainty());
-    Operands.requireOn(device, innerThreshold.device());
-    Operands.requireOn(device, outerThreshold.device());
+    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
     requireOpen();
     launcher.clear(counts.address(), counts.byteSize());
     start()
@@ -383,6 +433,7 @@ public final class CudaKernels implements Kernels {
         .add(outer.uncertainty())
         .add(innerThreshold.segment())
         .add(outerThreshold.segment())
+        .addParts(innerThreshold)
         .add(score)
         .add(layout.length())
         .add(layout.padding())

@@ -2,11 +2,12 @@ package io.github.recurrentkif.kernels.reference;
 
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
+import io.github.recurrentkif.kernels.Bounds;
 import io.github.recurrentkif.kernels.Combination;
 import io.github.recurrentkif.kernels.Combination.Sparsity;
 import io.github.recurrentkif.kernels.FusionKernels;
-import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.kernels.MergeRule.Weighting;
 import io.github.recurrentkif.kernels.StoredScore;
 import io.github.recurrentkif.kernels.StoredWeights;
 import java.lang.foreign.MemorySegment;
@@ -43,6 +44,16 @@ public final class ReferenceFusionKernels implements FusionKernels {
         count(counts, bits & 0x7fff);
       }
     }
+  }
+
+  @Override
+  public Bounds range(StoredScore score, Bounds before) {
+    Bounds found = before;
+    for (long i = 0; i < score.a().elements(); i++) {
+      float value = value(score, i);
+      found = found.and(new Bounds(value, value));
+    }
+    return found;
   }
 
   private static void count(MemorySegment counts, int bin) {
@@ -131,17 +142,14 @@ public final class ReferenceFusionKernels implements FusionKernels {
       StoredWeights kept,
       StoredScore learnedScore,
       StoredScore keptScore,
-      float learnedThreshold,
-      float keptThreshold,
-      MergeRule rule) {
+      Bounds learnedBounds,
+      Bounds keptBounds,
+      Weighting weighting) {
     long notFinite = 0;
     for (long i = 0; i < out.elements(); i++) {
-      boolean toNew = value(learnedScore, i) > learnedThreshold;
-      boolean toOld = value(keptScore, i) > keptThreshold;
       Coefficients c =
-          toNew
-              ? toOld ? rule.shared() : rule.newOnly()
-              : toOld ? rule.oldOnly() : rule.redundant();
+          ReferenceKernels.coefficients(
+              value(learnedScore, i), value(keptScore, i), learnedBounds, keptBounds, weighting);
       float origin = base.widened(i);
       float result =
           origin

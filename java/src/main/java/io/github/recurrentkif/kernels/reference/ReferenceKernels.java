@@ -3,6 +3,7 @@ package io.github.recurrentkif.kernels.reference;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import io.github.recurrentkif.kernels.AdamWStep;
+import io.github.recurrentkif.kernels.Bounds;
 import io.github.recurrentkif.kernels.DropoutMask;
 import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.ImportanceRule;
@@ -10,6 +11,9 @@ import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.kernels.MergeRule.Masks;
+import io.github.recurrentkif.kernels.MergeRule.Soft;
+import io.github.recurrentkif.kernels.MergeRule.Weighting;
 import io.github.recurrentkif.kernels.Operands;
 import io.github.recurrentkif.kernels.Score;
 import io.github.recurrentkif.kernels.Threshold;
@@ -18,6 +22,7 @@ import io.github.recurrentkif.memory.HostMemory;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 /**
  * The kernels as their formulas read, one element after another in scalar Java: the specification
@@ -190,10 +195,43 @@ public final class ReferenceKernels implements Kernels {
     ParameterLayout layout =
         Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
     Operands.requireQuantile(quantile);
-    Operands.requireOn(device, result.device());
-    float value =
-        Quantile.of(i -> score(importance, score, i), layout.length(), layout.padding(), quantile);
-    set(result.segment(), 0, value);
+    Operands.requireThresholds(device, layout, result);
+    if (result.layout().isEmpty()) {
+      float value =
+          Quantile.of(
+              i -> score(importance, score, i), layout.length(), layout.padding(), quantile);
+      set(result.segment(), 0, value);
+      return;
+    }
+    for (int part = 0; part < result.parts(); part++) {
+      ParameterLayout.Tensor tensor = layout.tensors().get(part);
+      float value =
+          Quantile.of(
+              i -> score(importance, score, tensor.offset() + i), tensor.elements(), 0, quantile);
+      set(result.segment(), part, value);
+    }
+  }
+
+  @Override
+  public void range(Importance importance, Score score, Threshold result) {
+    ParameterLayout layout =
+        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
+    Operands.requireThresholds(device, layout, result);
+    Bounds[] found = new Bounds[result.parts()];
+    Arrays.fill(found, Bounds.OF_NOTHING);
+    for (int t = 0; t < layout.tensors().size(); t++) {
+      int part = result.layout().isEmpty() ? 0 : t;
+      ParameterLayout.Tensor tensor = layout.tensors().get(t);
+      for (long i = tensor.offset(); i < tensor.offset() + tensor.elements(); i++) {
+        float magnitude = Math.abs(score(importance, score, i));
+        found[part] = found[part].and(new Bounds(magnitude, magnitude));
+      }
+    }
+    for (int part = 0; part < found.length; part++) {
+      boolean nothing = found[part].equals(Bounds.OF_NOTHING);
+      set(result.segment(), part, nothing ? Float.NaN : found[part].low());
+      set(result.segment(), found.length + part, nothing ? Float.NaN : found[part].high());
+    }
   }
 
   @Override
@@ -216,21 +254,26 @@ public final class ReferenceKernels implements Kernels {
             inner.uncertainty(),
             outer.sensitivity(),
             outer.uncertainty());
-    float innerBound = boundOf(innerThreshold);
-    float outerBound = boundOf(outerThreshold);
-    for (long i = 0; i < layout.length(); i++) {
-      boolean toNew = score(inner, rule.score(), i) > innerBound;
-      boolean toOld = score(outer, rule.score(), i) > outerBound;
-      Coefficients c =
-          toNew
-              ? (toOld ? rule.shared() : rule.newOnly())
-              : (toOld ? rule.oldOnly() : rule.redundant());
-      float w0 = get(base.segment(), i);
-      float w1 = get(snapshot.segment(), i);
-      float w2 = get(weights.segment(), i);
-      float merged = w0 + (c.inner() * (w1 - w0) + c.outer() * (w2 - w1));
-      set(weights.segment(), i, merged);
-      set(base.segment(), i, merged);
+    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+    for (int part = 0; part < innerThreshold.parts(); part++) {
+      Bounds innerBounds = innerThreshold.bounds(part);
+      Bounds outerBounds = outerThreshold.bounds(part);
+      Span span = span(layout, innerThreshold, part);
+      for (long i = span.begin(); i < span.end(); i++) {
+        Coefficients c =
+            coefficients(
+                score(inner, rule.score(), i),
+                score(outer, rule.score(), i),
+                innerBounds,
+                outerBounds,
+                rule.weighting());
+        float w0 = get(base.segment(), i);
+        float w1 = get(snapshot.segment(), i);
+        float w2 = get(weights.segment(), i);
+        float merged = w0 + (c.inner() * (w1 - w0) + c.outer() * (w2 - w1));
+        set(weights.segment(), i, merged);
+        set(base.segment(), i, merged);
+      }
     }
     if (rule.resetInner()) {
       zero(inner.sensitivity());
@@ -240,6 +283,31 @@ public final class ReferenceKernels implements Kernels {
       zero(outer.sensitivity());
       zero(outer.uncertainty());
     }
+  }
+
+  /** The factors of both task vectors for an element with these scores. */
+  static Coefficients coefficients(
+      float innerScore, float outerScore, Bounds inner, Bounds outer, Weighting weighting) {
+    return switch (weighting) {
+      case Masks(var shared, var newOnly, var oldOnly, var redundant) -> {
+        boolean toNew = innerScore > inner.low();
+        boolean toOld = outerScore > outer.low();
+        yield toNew ? (toOld ? shared : newOnly) : (toOld ? oldOnly : redundant);
+      }
+      case Soft soft -> SoftWeights.of(innerScore, outerScore, inner, outer, soft);
+    };
+  }
+
+  /** Elements of the arena, from begin to before end. */
+  private record Span(long begin, long end) {}
+
+  /** What one part of a threshold is for: a tensor without the padding behind it, or everything. */
+  private static Span span(ParameterLayout layout, Threshold threshold, int part) {
+    if (threshold.layout().isEmpty()) {
+      return new Span(0, layout.length());
+    }
+    ParameterLayout.Tensor tensor = layout.tensors().get(part);
+    return new Span(tensor.offset(), tensor.offset() + tensor.elements());
   }
 
   @Override
@@ -256,12 +324,15 @@ public final class ReferenceKernels implements Kernels {
             inner.uncertainty(),
             outer.sensitivity(),
             outer.uncertainty());
-    float innerBound = boundOf(innerThreshold);
-    float outerBound = boundOf(outerThreshold);
+    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
     long shared = 0;
     long newOnly = 0;
     long oldOnly = 0;
-    for (ParameterLayout.Tensor tensor : layout.tensors()) {
+    for (int t = 0; t < layout.tensors().size(); t++) {
+      int part = innerThreshold.layout().isEmpty() ? 0 : t;
+      float innerBound = innerThreshold.bounds(part).low();
+      float outerBound = outerThreshold.bounds(part).low();
+      ParameterLayout.Tensor tensor = layout.tensors().get(t);
       for (long i = tensor.offset(); i < tensor.offset() + tensor.elements(); i++) {
         boolean toNew = score(inner, score, i) > innerBound;
         boolean toOld = score(outer, score, i) > outerBound;
@@ -311,11 +382,6 @@ public final class ReferenceKernels implements Kernels {
           sensitivity * get(importance.uncertainty().segment(), i);
       case SENSITIVITY -> sensitivity;
     };
-  }
-
-  private float boundOf(Threshold threshold) {
-    Operands.requireOn(device, threshold.device());
-    return threshold.value();
   }
 
   private static float get(MemorySegment segment, long i) {

@@ -7,10 +7,13 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.github.recurrentkif.kernels.Bounds;
 import io.github.recurrentkif.kernels.Combination;
 import io.github.recurrentkif.kernels.Combination.Sparsity;
 import io.github.recurrentkif.kernels.FusionKernels;
 import io.github.recurrentkif.kernels.MergeRule;
+import io.github.recurrentkif.kernels.MergeRule.Soft;
+import io.github.recurrentkif.kernels.MergeRule.Weighting;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.kernels.StoredScore;
 import io.github.recurrentkif.kernels.StoredWeights;
@@ -150,17 +153,46 @@ final class FusionKernelsTest {
             StoredWeights importance = numbers(arena, DataType.F32, n, false);
             StoredScore first = score(kind, learned, base, importance);
             StoredScore second = score(kind, kept, base, importance);
-            StoredWeights expected = empty(arena, type, n);
-            StoredWeights found = empty(arena, type, n);
-            MergeRule rule = MergeRule.reference();
-            long expectedBad =
-                reference.merge(expected, base, learned, kept, first, second, 0.1f, 0.25f, rule);
-            long bad = kernels.merge(found, base, learned, kept, first, second, 0.1f, 0.25f, rule);
-            assertArrayEquals(bits(expected), bits(found), type + " " + n + " " + kind);
-            assertEquals(expectedBad, bad);
+            Bounds one = reference.range(first, Bounds.OF_NOTHING);
+            assertEquals(one, kernels.range(first, Bounds.OF_NOTHING));
+            Bounds both = reference.range(second, one);
+            assertEquals(both, kernels.range(second, one));
+            assertBothMerge(type, base, learned, kept, first, second, one, both, new Soft(0.2));
+            assertBothMerge(
+                type,
+                base,
+                learned,
+                kept,
+                first,
+                second,
+                Bounds.threshold(0.1f),
+                Bounds.threshold(0.25f),
+                MergeRule.referenceMasks());
           }
         }
       }
+    }
+  }
+
+  private void assertBothMerge(
+      DataType type,
+      StoredWeights base,
+      StoredWeights learned,
+      StoredWeights kept,
+      StoredScore first,
+      StoredScore second,
+      Bounds one,
+      Bounds two,
+      Weighting weighting) {
+    int n = (int) base.elements();
+    try (Arena arena = Arena.ofConfined()) {
+      StoredWeights expected = empty(arena, type, n);
+      StoredWeights found = empty(arena, type, n);
+      long wanted =
+          reference.merge(expected, base, learned, kept, first, second, one, two, weighting);
+      long bad = kernels.merge(found, base, learned, kept, first, second, one, two, weighting);
+      assertArrayEquals(bits(expected), bits(found), type + " " + n + " " + weighting);
+      assertEquals(wanted, bad);
     }
   }
 

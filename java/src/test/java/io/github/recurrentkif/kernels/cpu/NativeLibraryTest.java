@@ -56,7 +56,10 @@ class NativeLibraryTest {
   /** The same operation through the ABI and as the reference has it. */
   private record Both(Function<Call, Object> raw, Operations.Operation reference) {}
 
-  private static final MergeRule MERGE = MergeRule.reference();
+  private static final List<MergeRule> MERGES =
+      List.of(
+          MergeRule.reference(),
+          new MergeRule(Score.SENSITIVITY_TIMES_UNCERTAINTY, new MergeRule.Soft(0.3), false, true));
 
   private static Map<String, Both> operations() {
     Map<String, Both> all = new LinkedHashMap<>();
@@ -166,7 +169,16 @@ class NativeLibraryTest {
           new Both(
               c ->
                   c.library.threshold(
-                      c.context, c.a[6], c.a[7], Structures.number(score), 0.8, c.n, 0, c.a[10]),
+                      c.context,
+                      c.a[6],
+                      c.a[7],
+                      Structures.number(score),
+                      0.8,
+                      MemorySegment.NULL,
+                      0,
+                      c.n,
+                      0,
+                      c.a[10]),
               (k, s) -> {
                 k.threshold(s.inner, score, 0.8, s.innerThreshold);
                 return 0;
@@ -186,6 +198,8 @@ class NativeLibraryTest {
                         c.a[10],
                         c.a[11],
                         Structures.number(score),
+                        MemorySegment.NULL,
+                        0,
                         c.n,
                         0,
                         c.result));
@@ -194,35 +208,59 @@ class NativeLibraryTest {
               },
               (k, s) -> k.maskCounts(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score)));
     }
-    all.put(
-        "merge",
-        new Both(
-            c ->
-                c.library.merge(
-                    c.context,
-                    c.a[0],
-                    c.a[1],
-                    c.a[2],
-                    c.a[6],
-                    c.a[7],
-                    c.a[8],
-                    c.a[9],
-                    c.a[10],
-                    c.a[11],
-                    c.structures.write(MERGE),
-                    c.n),
-            (k, s) -> {
-              k.merge(
-                  s.weights,
-                  s.base,
-                  s.snapshot,
-                  s.inner,
-                  s.outer,
-                  s.innerThreshold,
-                  s.outerThreshold,
-                  MERGE);
-              return 0;
-            }));
+    for (MergeRule rule : MERGES) {
+      all.put(
+          "merge by " + rule,
+          new Both(
+              c ->
+                  c.library.merge(
+                      c.context,
+                      c.a[0],
+                      c.a[1],
+                      c.a[2],
+                      c.a[6],
+                      c.a[7],
+                      c.a[8],
+                      c.a[9],
+                      c.a[10],
+                      c.a[11],
+                      MemorySegment.NULL,
+                      0,
+                      c.structures.write(rule),
+                      c.n),
+              (k, s) -> {
+                k.merge(
+                    s.weights,
+                    s.base,
+                    s.snapshot,
+                    s.inner,
+                    s.outer,
+                    s.innerThreshold,
+                    s.outerThreshold,
+                    rule);
+                return 0;
+              }));
+    }
+    for (Score score : Score.values()) {
+      all.put(
+          "range of " + score,
+          new Both(
+              c ->
+                  c.library.range(
+                      c.context,
+                      c.a[6],
+                      c.a[7],
+                      Structures.number(score),
+                      MemorySegment.NULL,
+                      0,
+                      c.n,
+                      0,
+                      c.a[10]),
+              (k, s) -> {
+                k.range(s.inner, score, s.innerThreshold);
+                return 0;
+              }));
+    }
     all.put(
         "dropout mask",
         new Both(
@@ -281,15 +319,26 @@ class NativeLibraryTest {
       assertEquals(invalid, library.zero(context, array, -1));
       assertEquals(0, library.zero(context, MemorySegment.NULL, 0));
       for (double quantile : new double[] {-0.1, 1.1, Double.NaN}) {
-        assertEquals(invalid, library.threshold(context, array, array, 0, quantile, 4, 0, array));
+        assertEquals(invalid, threshold(library, context, array, 0, quantile, 0));
       }
-      assertEquals(invalid, library.threshold(context, array, array, 2, 0.5, 4, 0, array));
-      assertEquals(invalid, library.threshold(context, array, array, 0, 0.5, 4, 5, array));
+      assertEquals(invalid, threshold(library, context, array, 2, 0.5, 0));
+      assertEquals(invalid, threshold(library, context, array, 0, 0.5, 5));
       assertEquals(invalid, library.contextCreate(0, 0, arena.allocate(ADDRESS)));
       assertEquals(invalid, library.contextCreate(1, 4, arena.allocate(ADDRESS)));
       assertNotEquals(library.statusText(0), library.statusText(invalid));
       library.contextDestroy(context);
     }
+  }
+
+  private static int threshold(
+      NativeLibrary library,
+      MemorySegment context,
+      MemorySegment array,
+      int score,
+      double quantile,
+      long padding) {
+    return library.threshold(
+        context, array, array, score, quantile, MemorySegment.NULL, 0, 4, padding, array);
   }
 
   /** A host program, or another library in it, may have changed how this thread rounds. */
@@ -322,7 +371,7 @@ class NativeLibraryTest {
         int set = (int) round.invokeExact(mode);
         try {
           library.adamwImportance(context, a[0], a[3], a[4], a[5], a[6], a[7], 0.3f, step, rule, n);
-          library.threshold(context, a[6], a[7], 0, 0.8, n, padding, a[10]);
+          library.threshold(context, a[6], a[7], 0, 0.8, MemorySegment.NULL, 0, n, padding, a[10]);
           library.squaredNorm(context, a[3], n, result);
         } finally {
           int reset = (int) round.invokeExact(0);
