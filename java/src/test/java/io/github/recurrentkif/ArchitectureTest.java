@@ -59,6 +59,7 @@ class ArchitectureTest {
           Map.entry("continual", below(3)),
           Map.entry("fusion", Set.of("memory", "kernels", "model")),
           Map.entry("experiment", with(below(3), "continual")),
+          Map.entry("experiment.sweep", with(below(3), "continual", "experiment")),
           Map.entry("experiment.verification", with(below(3), "continual", "experiment")),
           Map.entry(
               "cli",
@@ -67,6 +68,7 @@ class ArchitectureTest {
                   "continual",
                   "fusion",
                   "experiment",
+                  "experiment.sweep",
                   "experiment.verification",
                   "kernels.bench")));
 

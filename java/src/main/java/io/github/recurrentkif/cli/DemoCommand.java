@@ -78,7 +78,7 @@ final class DemoCommand implements Callable<Integer> {
               run -> {
                 views.forEach(RunView::close);
                 terminal.err().println("\n" + run.method().text());
-                RunView view = RunView.of(terminal, run.tasks().size());
+                RunView view = RunView.of(terminal, run.tasks().size(), List.of());
                 views.add(view);
                 interruption.workBegins(view::notice);
                 return view;

@@ -1,5 +1,8 @@
 package io.github.recurrentkif.cli;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -18,6 +21,7 @@ final class Interruption implements BooleanSupplier, AutoCloseable {
   private static final long PATIENCE_SECONDS = 60;
 
   private final AtomicBoolean asked = new AtomicBoolean();
+  private final AtomicBoolean inputEnded = new AtomicBoolean();
   private final AtomicReference<@Nullable Consumer<String>> announce = new AtomicReference<>();
   private final CountDownLatch done = new CountDownLatch(1);
   private final Thread hook;
@@ -63,9 +67,25 @@ final class Interruption implements BooleanSupplier, AutoCloseable {
     announce.set(say);
   }
 
+  /** Takes the end of the input for a Ctrl-C: whoever holds its other end may die. */
+  void alsoAtEndOf(InputStream input) {
+    Thread.ofPlatform()
+        .daemon()
+        .name("end of input")
+        .start(
+            () -> {
+              try (input) {
+                input.transferTo(OutputStream.nullOutputStream());
+              } catch (IOException e) {
+                // Then nobody holds it any more.
+              }
+              inputEnded.set(true);
+            });
+  }
+
   @Override
   public boolean getAsBoolean() {
-    return asked.get();
+    return asked.get() || inputEnded.get();
   }
 
   @Override

@@ -35,7 +35,8 @@ public final class Main {
                 new TrainCommand.Resume(terminal),
                 new ConfigCommand(terminal),
                 new RunsCommand(terminal),
-                new CompareCommand(terminal))),
+                new CompareCommand(terminal),
+                new SweepCommand(terminal))),
         new CommandGroup(
             "Models",
             List.of(

@@ -7,6 +7,7 @@ import io.github.recurrentkif.experiment.PretrainingRecipe;
 import io.github.recurrentkif.experiment.PretrainingSettings;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
@@ -91,7 +92,7 @@ final class PretrainCommand implements Callable<Integer> {
 
   private int execute(Pretraining pretraining) {
     try (Interruption interruption = new Interruption(terminal);
-        RunView view = RunView.of(terminal, 1)) {
+        RunView view = RunView.of(terminal, 1, List.of())) {
       interruption.workBegins(view::notice);
       pretraining.run(view, interruption);
     } catch (CancellationException e) {

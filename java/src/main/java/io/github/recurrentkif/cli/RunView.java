@@ -15,11 +15,10 @@ interface RunView extends RunListener, AutoCloseable {
    *
    * @param opening lines to show when the first task begins
    */
-  static RunView of(Terminal terminal, int tasks, String... opening) {
-    List<String> lines = List.of(opening);
+  static RunView of(Terminal terminal, int tasks, List<String> opening) {
     return terminal.live()
-        ? new LiveRunView(terminal, tasks, lines)
-        : new PlainRunView(terminal, tasks, lines);
+        ? new LiveRunView(terminal, tasks, opening)
+        : new PlainRunView(terminal, tasks, opening);
   }
 
   /** Whether a task has begun: until then there was nothing to go on from. */

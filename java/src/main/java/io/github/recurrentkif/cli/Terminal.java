@@ -20,7 +20,7 @@ public record Terminal(PrintStream out, PrintStream err, boolean live, boolean c
   private static final int USUAL_WIDTH = 80;
 
   /** In which the launcher, which can ask for each stream, names those that are a terminal. */
-  private static final String STREAMS = "KIF_TERMINAL";
+  static final String STREAMS = "KIF_TERMINAL";
 
   /** The terminal of this process. */
   @SuppressWarnings("SystemConsoleNull") // JDK 25 gives null again where no person watches.

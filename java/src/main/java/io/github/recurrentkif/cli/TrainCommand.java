@@ -8,6 +8,7 @@ import io.github.recurrentkif.experiment.RunFolder;
 import io.github.recurrentkif.experiment.RunRequest;
 import io.github.recurrentkif.experiment.RunResult;
 import io.github.recurrentkif.experiment.Settings;
+import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -33,6 +34,10 @@ import picocli.CommandLine.Spec;
     },
     description = "Learn tasks one after another and measure what is forgotten.")
 final class TrainCommand implements Callable<Integer> {
+
+  private static final String WORKER = "--worker";
+  private static final String WORKER_DESCRIPTION =
+      "As a process of a sweep: tells it how far the run is, and stops when the input ends.";
 
   private final Terminal terminal;
 
@@ -82,6 +87,9 @@ final class TrainCommand implements Callable<Integer> {
       description = "A setting; may be repeated. They are listed below.")
   private Map<String, String> settings = new LinkedHashMap<>();
 
+  @Option(names = WORKER, hidden = true, description = WORKER_DESCRIPTION)
+  private boolean worker;
+
   @Mixin private BackendOptions backendOptions;
 
   TrainCommand(Terminal terminal) {
@@ -124,7 +132,7 @@ final class TrainCommand implements Callable<Integer> {
         Backend backend =
             BackendOptions.open(configuration.settings().get(Settings.THREADS), request.backend());
         ContinualRun run = ContinualRun.begin(folder, configuration, backend)) {
-      return execute(run, configuration, folder, terminal, interruption);
+      return execute(run, configuration, folder, terminal, interruption, worker);
     }
   }
 
@@ -145,7 +153,8 @@ final class TrainCommand implements Callable<Integer> {
       RunConfiguration configuration,
       Path output,
       Terminal terminal,
-      Interruption interruption) {
+      Interruption interruption,
+      boolean worker) {
     List<String> withoutTest = run.tasksWithoutTest();
     if (!withoutTest.isEmpty()) {
       terminal
@@ -157,21 +166,24 @@ final class TrainCommand implements Callable<Integer> {
     }
     String resume = ShellCommand.kif("resume", output);
     RunResult result;
+    int tasks = configuration.tasks().size();
+    List<String> opening =
+        List.of("run folder: " + output, "whatever stops it, this goes on: " + resume);
+    if (worker) {
+      interruption.alsoAtEndOf(System.in);
+    }
     try (RunView view =
-        RunView.of(
-            terminal,
-            configuration.tasks().size(),
-            "run folder: " + output,
-            "whatever stops it, this goes on: " + resume)) {
+        worker ? new WorkerView(terminal, tasks, opening) : RunView.of(terminal, tasks, opening)) {
       interruption.workBegins(view::notice);
       result = stoppable(run, view, interruption, resume);
     } catch (CancellationException e) {
       terminal.err().println("kif: stopped; go on with: " + resume);
       return ExitCode.INTERRUPTED;
     }
-    terminal.out().println();
-    terminal.out().print(ResultTable.of(result));
-    terminal.out().println("\nrun folder: " + output);
+    PrintStream results = worker ? terminal.err() : terminal.out();
+    results.println();
+    results.print(ResultTable.of(result));
+    results.println("\nrun folder: " + output);
     return ExitCode.OK;
   }
 
@@ -201,6 +213,15 @@ final class TrainCommand implements Callable<Integer> {
     @CommandLine.Parameters(paramLabel = "RUN", description = "The run's folder.")
     private Path folder;
 
+    @Option(
+        names = "--threads",
+        paramLabel = "N",
+        description = "Of the processor, instead of as many as before; changes no number.")
+    private int threads = -1;
+
+    @Option(names = WORKER, hidden = true, description = WORKER_DESCRIPTION)
+    private boolean worker;
+
     @Mixin private BackendOptions backendOptions;
 
     Resume(Terminal terminal) {
@@ -220,14 +241,16 @@ final class TrainCommand implements Callable<Integer> {
       Backend backend;
       try {
         configuration = ContinualRun.configurationOf(runFolder);
-        backend = backendOptions.open(configuration.settings().get(Settings.THREADS));
+        backend =
+            backendOptions.open(
+                threads < 0 ? configuration.settings().get(Settings.THREADS) : threads);
       } catch (RuntimeException e) {
         runFolder.close();
         throw e;
       }
       try (backend;
           ContinualRun run = ContinualRun.resume(runFolder, backend)) {
-        return execute(run, configuration, folder, terminal, interruption);
+        return execute(run, configuration, folder, terminal, interruption, worker);
       }
     }
   }

@@ -13,7 +13,7 @@ import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
 
 /** Keeps a folder to one worker at a time, through a lock on a file in it. */
-final class FolderLock implements AutoCloseable {
+public final class FolderLock implements AutoCloseable {
 
   private static final int ATTEMPTS = 10;
   private static final long PAUSE_NANOS = 20_000_000;
@@ -40,7 +40,7 @@ final class FolderLock implements AutoCloseable {
    * @param folder must be there
    * @param name of the file in it, which is made
    */
-  static Optional<FolderLock> take(Path folder, String name) throws IOException {
+  public static Optional<FolderLock> take(Path folder, String name) throws IOException {
     Path file = folder.toRealPath().resolve(name);
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
       synchronized (HELD) {
@@ -77,7 +77,7 @@ final class FolderLock implements AutoCloseable {
   }
 
   /** Whether somebody holds it at this moment. */
-  static boolean isHeld(Path folder, String name) {
+  public static boolean isHeld(Path folder, String name) {
     if (!Files.isRegularFile(folder.resolve(name))) {
       return false;
     }

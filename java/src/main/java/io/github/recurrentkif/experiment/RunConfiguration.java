@@ -36,7 +36,7 @@ public record RunConfiguration(
   }
 
   /** This run, with what nobody chose as the family of the model needs it. */
-  RunConfiguration forModel(ModelConfig family) {
+  public RunConfiguration forModel(ModelConfig family) {
     return new RunConfiguration(model, data, tasks, method, settings.forModel(family));
   }
 

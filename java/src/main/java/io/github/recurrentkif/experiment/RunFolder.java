@@ -241,7 +241,7 @@ public final class RunFolder implements AutoCloseable {
   }
 
   /** Writes a file that is there whole, or as it was before; makes its folder. */
-  static void writeAtomically(Path file, byte[] bytes) {
+  public static void writeAtomically(Path file, byte[] bytes) {
     try {
       Files.createDirectories(file.toAbsolutePath().getParent());
       AtomicFile.write(

@@ -82,24 +82,36 @@ public record RunRequest(
    *     fit; with file and line
    */
   public static RunRequest read(Path file) {
-    Map<String, YamlNode> root = YamlNode.read(file).entries();
-    List<String> known = new ArrayList<>(KEYS);
+    return read(file, YamlNode.read(file).entries(), List.of());
+  }
+
+  /**
+   * What a file that also says other things says of a run.
+   *
+   * @param root of the file
+   * @param beside keys that are somebody else's
+   * @throws InputException as {@link #read(Path)}
+   */
+  public static RunRequest read(Path file, Map<String, YamlNode> root, List<String> beside) {
+    List<String> suggested = new ArrayList<>(KEYS);
+    suggested.addAll(beside);
+    List<String> known = new ArrayList<>(suggested);
     known.addAll(OF_RUN_FOLDER);
-    requireKnown(file, root, known, KEYS, "");
-    Map<String, YamlNode> backend = mapping(file, root.get("backend"));
+    requireKnown(file, root, known, suggested, "");
+    Map<String, YamlNode> backend = YamlNode.mapping(file, root.get("backend"));
     requireKnown(file, backend, BACKEND_KEYS, BACKEND_KEYS, "backend");
     return new RunRequest(
         path(file, root.get("model")),
         path(file, root.get("data")),
-        Optional.ofNullable(root.get("tasks")).map(node -> words(file, node)),
-        text(file, root.get("method")).map(method -> checkedMethod(file, root, method)),
+        Optional.ofNullable(root.get("tasks")).map(node -> YamlNode.words(file, node)),
+        YamlNode.text(file, root.get("method")).map(method -> checkedMethod(file, root, method)),
         path(file, root.get("output")),
         new BackendRequest(
-            text(file, backend.get("device")),
+            YamlNode.text(file, backend.get("device")),
             path(file, backend.get("onnx-runtime")),
-            text(file, backend.get("graph")),
+            YamlNode.text(file, backend.get("graph")),
             flag(file, backend.get("lean"))),
-        settings(file, mapping(file, root.get("settings"))));
+        settings(file, YamlNode.mapping(file, root.get("settings"))));
   }
 
   private static void requireKnown(
@@ -140,38 +152,31 @@ public record RunRequest(
     Map<String, String> settings = new LinkedHashMap<>();
     entries.forEach(
         (key, node) -> {
-          String value =
-              node instanceof YamlNode.Text(String text, int _)
-                  ? text
-                  : String.join(",", words(file, node));
-          try {
-            Settings.defaults().with(Map.of(key, value));
-          } catch (InputException e) {
-            throw YamlNode.at(file, node.line(), String.valueOf(e.getMessage()));
-          }
-          settings.put(key, value);
+          settings.put(key, setting(file, key, node));
         });
     return settings;
   }
 
-  private static Map<String, YamlNode> mapping(Path file, @Nullable YamlNode node) {
-    return switch (node) {
-      case null -> Map.of();
-      case YamlNode.Mapping mapping -> mapping.entries();
-      default -> throw YamlNode.at(file, node.line(), "expected keys below this one");
-    };
-  }
-
-  private static Optional<String> text(Path file, @Nullable YamlNode node) {
-    return switch (node) {
-      case null -> Optional.empty();
-      case YamlNode.Text text -> Optional.of(text.value());
-      default -> throw YamlNode.at(file, node.line(), "expected one value, found " + node.kind());
-    };
+  /**
+   * The value of a setting, as it would be typed.
+   *
+   * @throws InputException if there is no such setting, or it cannot have this value
+   */
+  public static String setting(Path file, String name, YamlNode node) {
+    String value =
+        node instanceof YamlNode.Text(String text, int _)
+            ? text
+            : String.join(",", YamlNode.words(file, node));
+    try {
+      Settings.defaults().with(Map.of(name, value));
+    } catch (InputException e) {
+      throw YamlNode.at(file, node.line(), String.valueOf(e.getMessage()));
+    }
+    return value;
   }
 
   private static Optional<Boolean> flag(Path file, @Nullable YamlNode node) {
-    return text(file, node)
+    return YamlNode.text(file, node)
         .map(
             text ->
                 switch (text) {
@@ -185,7 +190,7 @@ public record RunRequest(
   }
 
   private static Optional<Path> path(Path file, @Nullable YamlNode node) {
-    return text(file, node)
+    return YamlNode.text(file, node)
         .map(
             text -> {
               try {
@@ -195,17 +200,6 @@ public record RunRequest(
                 throw YamlNode.at(file, line, "'" + text + "' is no path");
               }
             });
-  }
-
-  /** A list, or words separated by commas. */
-  private static List<String> words(Path file, YamlNode node) {
-    return switch (node) {
-      case YamlNode.Text text -> List.of(text.value().strip().split("\\s*,\\s*", -1));
-      case YamlNode.Items items ->
-          items.items().stream().map(item -> text(file, item).orElseThrow()).toList();
-      case YamlNode.Mapping _ ->
-          throw YamlNode.at(file, node.line(), "expected a list, found " + node.kind());
-    };
   }
 
   /** This request, to be computed there. */
@@ -238,8 +232,13 @@ public record RunRequest(
         model.orElseThrow(),
         data.orElseThrow(),
         tasks.orElseThrow(),
-        MethodName.parse(method.orElse(DEFAULT_METHOD)),
+        MethodName.parse(methodOrDefault()),
         Settings.defaults().with(settings));
+  }
+
+  /** The method that was named, or the one that is taken where none was. */
+  public String methodOrDefault() {
+    return method.orElse(DEFAULT_METHOD);
   }
 
   /**
@@ -289,7 +288,7 @@ public record RunRequest(
         yaml,
         "",
         "method",
-        Optional.of(method.orElse(DEFAULT_METHOD)),
+        Optional.of(methodOrDefault()),
         "",
         "one of " + String.join(", ", MethodName.texts()));
     line(yaml, "", "output", output.map(Path::toString), "RUN", "a new folder for the run");

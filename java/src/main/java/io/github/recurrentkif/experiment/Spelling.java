@@ -4,12 +4,12 @@ import java.util.Collection;
 import java.util.Comparator;
 
 /** Guesses which name somebody meant. */
-final class Spelling {
+public final class Spelling {
 
   private Spelling() {}
 
   /** The known name with the fewest edits to the one typed; the first of several. */
-  static String nearest(String typed, Collection<String> known) {
+  public static String nearest(String typed, Collection<String> known) {
     return known.stream().min(Comparator.comparingInt(name -> distance(name, typed))).orElseThrow();
   }
 

@@ -6,7 +6,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.SequencedMap;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
@@ -18,7 +21,7 @@ import tools.jackson.dataformat.yaml.YAMLParser;
  * A piece of a YAML file that knows its line, so that a mistake can be named by it. Values are the
  * text that somebody typed: what it means is for the setting to say. JSON is YAML as well.
  */
-sealed interface YamlNode {
+public sealed interface YamlNode {
 
   /** Of the file, from 1. */
   int line();
@@ -75,6 +78,38 @@ sealed interface YamlNode {
           where == null ? 1 : where.getLineNr(),
           "not valid YAML: " + e.getOriginalMessage().lines().findFirst().orElse(""));
     }
+  }
+
+  /**
+   * The one value that a key has; empty where there is no such key.
+   *
+   * @throws InputException if it is a list, or keys and values
+   */
+  static Optional<String> text(Path file, @Nullable YamlNode node) {
+    return switch (node) {
+      case null -> Optional.empty();
+      case Text text -> Optional.of(text.value());
+      default -> throw at(file, node.line(), "expected one value, found " + node.kind());
+    };
+  }
+
+  /** A list, or words separated by commas. */
+  static List<String> words(Path file, YamlNode node) {
+    return switch (node) {
+      case Text text -> List.of(text.value().strip().split("\\s*,\\s*", -1));
+      case Items items ->
+          items.items().stream().map(item -> text(file, item).orElseThrow()).toList();
+      case Mapping _ -> throw at(file, node.line(), "expected a list, found " + node.kind());
+    };
+  }
+
+  /** The keys below a key; none where there is no such key. */
+  static Map<String, YamlNode> mapping(Path file, @Nullable YamlNode node) {
+    return switch (node) {
+      case null -> Map.of();
+      case Mapping mapping -> mapping.entries();
+      default -> throw at(file, node.line(), "expected keys below this one");
+    };
   }
 
   /** A mistake in a file. */

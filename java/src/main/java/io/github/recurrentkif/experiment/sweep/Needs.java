@@ -1,0 +1,79 @@
+package io.github.recurrentkif.experiment.sweep;
+
+import io.github.recurrentkif.experiment.RunConfiguration;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.model.LoraConfig;
+import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.Trainables;
+import io.github.recurrentkif.model.TrainingArtifacts;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * What a run needs.
+ *
+ * @param weights bytes of the model, which all processes map together
+ * @param memory bytes that a process of it has to itself, at least: reckoned, not measured
+ */
+public record Needs(Workload workload, long weights, long memory) {
+
+  /** Java, ONNX Runtime and graphs of the smallest model, as measured. */
+  private static final long PROCESS = 256L << 20;
+
+  /**
+   * Weights, gradient, two moments, importances, base and snapshot, in float32, and a checkpoint.
+   */
+  private static final long BYTES_PER_PARAMETER = 16 * Float.BYTES;
+
+  private record Artifacts(Path model, LoraConfig lora) {}
+
+  private record Sizes(long weights, long trainable) {}
+
+  /**
+   * Opens everything that the runs of a plan read, writes the graphs they will share, and checks
+   * that what was begun in the folder are these runs.
+   *
+   * @param folder need not be there
+   * @param cache where graphs and converted weights are kept
+   * @throws io.github.recurrentkif.memory.InputException if a model or a task cannot be used, or a
+   *     run was begun as another one
+   */
+  public static Map<PlannedRun, Needs> prepare(SweepPlan plan, SweepFolder folder, Path cache) {
+    Workload.Counter counter = new Workload.Counter();
+    Map<Artifacts, Sizes> prepared = new HashMap<>();
+    Map<PlannedRun, Needs> needs = new LinkedHashMap<>();
+    for (PlannedRun run : plan.runs()) {
+      Workload workload = counter.of(run.configuration());
+      try (ModelFolder model = ModelFolder.open(run.configuration().model(), cache)) {
+        RunConfiguration planned = run.configuration().forModel(model.config());
+        folder.requireSame(run, planned);
+        LoraConfig lora = planned.settings().lora();
+        Sizes sizes =
+            prepared.computeIfAbsent(
+                new Artifacts(run.configuration().model(), lora), _ -> sizes(model, lora, cache));
+        boolean lean = run.backend().lean().orElse(false);
+        needs.put(
+            run,
+            new Needs(
+                workload,
+                sizes.weights(),
+                PROCESS + (lean ? 0 : sizes.weights()) + BYTES_PER_PARAMETER * sizes.trainable()));
+      }
+    }
+    return needs;
+  }
+
+  private static Sizes sizes(ModelFolder model, LoraConfig lora, Path cache) {
+    TrainingArtifacts artifacts =
+        TrainingArtifacts.prepare(model.config(), new Trainables.Adapter(lora), true, cache);
+    long[] bytes = {0};
+    artifacts
+        .training()
+        .frozen()
+        .forEach((name, shape) -> bytes[0] += model.weight(name, shape).byteSize());
+    ParameterLayout layout = artifacts.layout();
+    return new Sizes(bytes[0], layout.elements());
+  }
+}
