@@ -10,13 +10,16 @@ import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.experiment.sweep.Calibration;
 import io.github.recurrentkif.experiment.sweep.Needs;
 import io.github.recurrentkif.experiment.sweep.PlannedRun;
+import io.github.recurrentkif.experiment.sweep.SlurmScript;
 import io.github.recurrentkif.experiment.sweep.Speeds;
 import io.github.recurrentkif.experiment.sweep.Sweep;
 import io.github.recurrentkif.experiment.sweep.SweepFolder;
 import io.github.recurrentkif.experiment.sweep.SweepPlan;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -89,6 +92,21 @@ final class SweepCommand implements Callable<Integer> {
       description = "With --dry-run: count the work, but measure nothing.")
   private boolean unmeasured;
 
+  @Option(
+      names = "--only",
+      paramLabel = "RUN",
+      description =
+          "Only this run of the plan, by its name; may be repeated. Several such commands may work"
+              + " on one folder at once, on several machines too.")
+  private List<String> only = List.of();
+
+  @Option(
+      names = "--slurm",
+      paramLabel = "SCRIPT",
+      description =
+          "Only write a script for Slurm with a job for each run; submitted again, it fills gaps.")
+  private @Nullable Path slurm;
+
   @Option(names = "--retry-failed", description = "Also try again the runs that have failed.")
   private boolean retryFailed;
 
@@ -112,11 +130,20 @@ final class SweepCommand implements Callable<Integer> {
     if (workers != null && workers < 1) {
       throw new InputException("--workers should be at least 1, got " + workers);
     }
+    if (slurm != null) {
+      return writeScript(slurm, plan, folder);
+    }
     if (dryRun) {
       return show(plan, folder);
     }
+    if (!only.isEmpty()) {
+      Sweep.Outcome outcome = carryOut(plan.only(only), folder, true);
+      return end(folder, outcome);
+    }
     try (FolderLock _ = folder.take(plan)) {
-      return carryOut(plan, folder);
+      Sweep.Outcome outcome = carryOut(plan, folder, retryFailed);
+      compare(plan, folder, outcome);
+      return end(folder, outcome);
     }
   }
 
@@ -133,10 +160,10 @@ final class SweepCommand implements Callable<Integer> {
     return new Sweep.Crew(count, threads > 0 ? threads : Math.max(1, cores / count));
   }
 
-  private List<PlannedRun> toDo(SweepPlan plan, SweepFolder folder) {
+  private static List<PlannedRun> toDo(SweepPlan plan, SweepFolder folder, boolean retry) {
     return plan.runs().stream()
         .filter(run -> !state(folder, run).equals("finished"))
-        .filter(run -> retryFailed || folder.reason(run).isEmpty())
+        .filter(run -> retry || folder.reason(run).isEmpty())
         .toList();
   }
 
@@ -151,34 +178,26 @@ final class SweepCommand implements Callable<Integer> {
     return summary.map(s -> s.state().name().toLowerCase(Locale.ROOT)).orElse("new");
   }
 
-  private int carryOut(SweepPlan plan, SweepFolder folder) {
-    Sweep.Outcome outcome;
+  private Sweep.Outcome carryOut(SweepPlan plan, SweepFolder folder, boolean retry) {
     try (Interruption interruption = new Interruption(terminal, SweepCommand::idle)) {
       Map<PlannedRun, Needs> needs = Needs.prepare(plan, folder, cache());
-      List<PlannedRun> toDo = toDo(plan, folder);
+      List<PlannedRun> toDo = toDo(plan, folder, retry);
       Sweep.Crew crew = crew(plan, toDo.size());
       terminal
           .err()
           .println(
-              "%d runs, %d to do, %s of %s; whatever stops it, the same command goes on"
+              "%s, %d to do, %s of %s; whatever stops it, the same command goes on"
                   .formatted(
-                      plan.runs().size(),
+                      counted(plan.runs().size(), "run", "runs"),
                       toDo.size(),
                       counted(crew.workers(), "process", "processes"),
                       counted(crew.threads(), "thread", "threads")));
       try (SweepView view = new SweepView(terminal)) {
         interruption.workBegins(view::notice);
-        outcome =
-            new Sweep(plan, folder, needs, crew, OwnProcess::start, view, interruption)
-                .run(retryFailed);
-      }
-      compare(plan, folder, outcome);
-      if (interruption.getAsBoolean()) {
-        terminal.err().println("kif: stopped; the same command goes on");
-        return ExitCode.INTERRUPTED;
+        Sweep sweep = new Sweep(plan, folder, needs, crew, OwnProcess::start, view, interruption);
+        return sweep.run(retry);
       }
     }
-    return end(folder, outcome);
   }
 
   private static String idle() {
@@ -190,6 +209,10 @@ final class SweepCommand implements Callable<Integer> {
   }
 
   private int end(SweepFolder folder, Sweep.Outcome outcome) {
+    if (outcome.interrupted()) {
+      terminal.err().println("kif: stopped; the same command goes on");
+      return ExitCode.INTERRUPTED;
+    }
     if (!outcome.unfinished().isEmpty()) {
       terminal
           .err()
@@ -254,9 +277,36 @@ final class SweepCommand implements Callable<Integer> {
     RunFolder.writeAtomically(folder.path().resolve(name), text.getBytes(StandardCharsets.UTF_8));
   }
 
+  private int writeScript(Path script, SweepPlan plan, SweepFolder folder) {
+    Map<PlannedRun, Needs> needs = Needs.prepare(plan, folder, cache());
+    List<String> command = new ArrayList<>(List.of("sweep", file.toAbsolutePath().toString()));
+    command.add("--output=" + plan.output().toAbsolutePath());
+    if (model != null) {
+      command.add("--model=" + model);
+    }
+    if (data != null) {
+      command.add("--data=" + data);
+    }
+    settings.forEach((name, value) -> command.add("--set=" + name + "=" + value));
+    String text =
+        new SlurmScript(plan, needs, folder.speeds())
+            .text(
+                Path.of("").toAbsolutePath(),
+                ShellCommand.kif(command.toArray()),
+                folder.path().toAbsolutePath());
+    try {
+      Files.createDirectories(folder.path().resolve("logs"));
+      Files.writeString(script, text, StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new InputException(script + ": cannot be written: " + ErrorReport.describe(e), e);
+    }
+    terminal.out().println("submit it, also again to fill gaps: sbatch " + script);
+    return ExitCode.OK;
+  }
+
   private int show(SweepPlan plan, SweepFolder folder) {
     Map<PlannedRun, Needs> needs = Needs.prepare(plan, folder, cache());
-    List<PlannedRun> toDo = toDo(plan, folder);
+    List<PlannedRun> toDo = toDo(plan, folder, retryFailed);
     Sweep.Crew crew = crew(plan, toDo.size());
     Speeds speeds = folder.speeds();
     List<String> measured = List.of();

@@ -28,7 +28,10 @@ public record Processor(String model, List<String> features) {
           "avx512dq",
           "avx512vl",
           "avx512_vnni",
+          "avx512_bf16",
           "amx_tile",
+          "amx_bf16",
+          "amx_int8",
           "asimd",
           "sve",
           "sve2");

@@ -8,12 +8,18 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.recurrentkif.experiment.Build;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.security.MessageDigest;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.SortedMap;
 import java.util.concurrent.TimeUnit;
@@ -24,6 +30,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectMapper;
 
 /** What befalls a run besides being killed: each has its message, and nothing is lost. */
 class SurvivalTest {
@@ -238,6 +246,45 @@ class SurvivalTest {
       // Too early for Java to listen, or too late.
       assertTrue(!begun, "none of the signals came before training: " + runs.output());
     }
+  }
+
+  /** As where the clock was far ahead while the run went on, and was then set right. */
+  @Test
+  void files_from_the_future_go_on_to_the_same_files() throws Exception {
+    killedRun();
+    Instant future = Instant.now().plus(Duration.ofDays(36_500));
+    try (var files = Files.walk(run)) {
+      for (Path file : files.toList()) {
+        Files.setLastModifiedTime(file, FileTime.from(future));
+      }
+    }
+    assertEquals(0, runs.inThisProcess(List.of("runs", run.toString())), runs.said());
+    assertTrue(runs.said().contains("0 s ago"), runs.said());
+    assertEquals(0, runs.inThisProcess(resume(run)), runs.said());
+    assertSameFiles(whole, run);
+  }
+
+  @Test
+  void the_provenance_says_what_a_run_was_made_with() throws Exception {
+    JsonNode provenance = new ObjectMapper().readTree(whole.resolve("provenance.json").toFile());
+    Path weights = shared.resolve("model/model.safetensors");
+    Path task = shared.resolve("data/train/alpha.json");
+    assertEquals(hash(weights), provenance.at("/inputs/model~1model.safetensors").asString());
+    assertEquals(hash(task), provenance.at("/inputs/data~1alpha~1train").asString());
+    JsonNode environment = provenance.path("environment");
+    for (String key :
+        List.of("kif", "java", "machine", "onnx_runtime", "kernels", "graph", "instructions")) {
+      assertTrue(environment.has(key), key);
+    }
+    assertEquals(Build.current().text(), environment.path("kif").asString());
+    assertTrue(environment.path("kif").asString().contains("commit"), environment.toString());
+    assertTrue(environment.path("kernels").asString().contains("1 thread"), environment.toString());
+  }
+
+  private static String hash(Path file) throws Exception {
+    byte[] bytes = Files.readAllBytes(file);
+    String digest = HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+    return digest + " " + bytes.length + " bytes";
   }
 
   @Test

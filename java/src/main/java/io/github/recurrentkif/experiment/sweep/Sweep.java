@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -32,9 +33,10 @@ public final class Sweep {
   private static final long LOOK_NANOS = 500_000_000;
   private static final long ELSEWHERE_NANOS = 1_000_000_000;
   private static final int SIGNALS = 128;
-  private static final int INTERRUPTED = 130;
-  private static final int TERMINATED = 143;
-  private static final int KILLED = 137;
+  private static final int KILLED = SIGNALS + 9;
+
+  /** Of a process that was asked to end: by SIGHUP, SIGINT or SIGTERM. */
+  private static final Set<Integer> ASKED = Set.of(SIGNALS + 1, SIGNALS + 2, SIGNALS + 15);
 
   /** Starts the program that this is, with other arguments. */
   @FunctionalInterface
@@ -53,9 +55,17 @@ public final class Sweep {
    */
   public record Crew(int workers, int threads) {}
 
-  /** What came of a sweep. */
+  /**
+   * What came of a sweep.
+   *
+   * @param unfinished stopped, or never begun
+   * @param interrupted whether it was asked to stop before all was done
+   */
   public record Outcome(
-      List<PlannedRun> finished, List<PlannedRun> failed, List<PlannedRun> unfinished) {}
+      List<PlannedRun> finished,
+      List<PlannedRun> failed,
+      List<PlannedRun> unfinished,
+      boolean interrupted) {}
 
   private record Said(Worker worker, @Nullable WorkerMessage message) {}
 
@@ -74,7 +84,6 @@ public final class Sweep {
   private final List<Worker> workers = new ArrayList<>();
   private final List<PlannedRun> finished = new ArrayList<>();
   private final List<PlannedRun> failed = new ArrayList<>();
-  private final List<PlannedRun> stopped = new ArrayList<>();
   private long looked = System.nanoTime() - LOOK_NANOS;
   private long lookedElsewhere = System.nanoTime() - ELSEWHERE_NANOS;
   private boolean saidMemory;
@@ -142,7 +151,8 @@ public final class Sweep {
     List<PlannedRun> unfinished = new ArrayList<>(plan.runs());
     unfinished.removeAll(finished);
     unfinished.removeAll(failed);
-    return new Outcome(inOrder(finished), inOrder(failed), unfinished);
+    return new Outcome(
+        inOrder(finished), inOrder(failed), unfinished, stopping && !unfinished.isEmpty());
   }
 
   private List<PlannedRun> inOrder(List<PlannedRun> runs) {
@@ -306,8 +316,7 @@ public final class Sweep {
     if (status == 0 && isFinished(run)) {
       finished.add(run);
       listener.finished(run, worker.seconds());
-    } else if (status == INTERRUPTED || status == TERMINATED) {
-      stopped.add(run);
+    } else if (ASKED.contains(status)) {
       listener.stopped(run);
     } else {
       fail(run, reason(status, folder.log(run), worker.logFrom()));

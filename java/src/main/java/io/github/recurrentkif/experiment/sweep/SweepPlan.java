@@ -3,6 +3,7 @@ package io.github.recurrentkif.experiment.sweep;
 import io.github.recurrentkif.experiment.BackendRequest;
 import io.github.recurrentkif.experiment.RunRequest;
 import io.github.recurrentkif.experiment.Settings;
+import io.github.recurrentkif.experiment.Spelling;
 import io.github.recurrentkif.experiment.YamlNode;
 import io.github.recurrentkif.experiment.sweep.SweepFile.Exclusion;
 import io.github.recurrentkif.experiment.sweep.SweepFile.Variant;
@@ -39,6 +40,23 @@ public record SweepPlan(Path output, List<PlannedRun> runs) {
   /** The names of the orders of tasks. */
   public List<String> orders() {
     return runs.stream().map(PlannedRun::order).distinct().toList();
+  }
+
+  /**
+   * Some runs of this plan.
+   *
+   * @throws InputException if one is not in it; names the nearest
+   */
+  public SweepPlan only(List<String> wanted) {
+    List<String> names = runs.stream().map(PlannedRun::name).toList();
+    for (String name : wanted) {
+      if (!names.contains(name)) {
+        throw new InputException(
+            "no run of the plan is called '%s'; did you mean '%s'?"
+                .formatted(name, Spelling.nearest(name, names)));
+      }
+    }
+    return new SweepPlan(output, runs.stream().filter(run -> wanted.contains(run.name())).toList());
   }
 
   /**

@@ -9,12 +9,15 @@ import io.github.recurrentkif.experiment.RunRequest;
 import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What a sweep file means, and what is said about one that means nothing. */
@@ -213,6 +216,27 @@ class SweepPlanTest {
         "tasks: [a]",
         "grid: {seeds: [1]}",
         "exclude: [{sed: 1}]");
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS) // It has no sh.
+  void some_runs_can_be_named_and_become_a_script_for_slurm() throws Exception {
+    SweepPlan plan = plan("tasks: [a]", "grid: {seeds: [1, 2]}");
+    SweepPlan one = plan.only(List.of("recurrent-kif/seed-2"));
+    assertEquals(List.of("recurrent-kif/seed-2"), names(one));
+    String message =
+        assertThrows(InputException.class, () -> plan.only(List.of("recurrent-kif/seed-20")))
+            .getMessage();
+    assertTrue(message.contains("did you mean 'recurrent-kif/seed-2'"), message);
+
+    String script = new SlurmScript(plan, Map.of(), new Speeds()).text(folder, "echo", folder);
+    assertTrue(script.contains("#SBATCH --array=1-2\n"), script);
+    Path file = Files.writeString(folder.resolve("job.sh"), script);
+    ProcessBuilder builder = new ProcessBuilder("sh", file.toString()).redirectErrorStream(true);
+    builder.environment().putAll(Map.of("SLURM_ARRAY_TASK_ID", "2", "SLURM_CPUS_PER_TASK", "3"));
+    Process process = builder.start();
+    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals("--only=recurrent-kif/seed-2 --set=threads=3\n", said);
   }
 
   @Test
