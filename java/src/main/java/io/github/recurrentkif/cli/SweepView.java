@@ -119,13 +119,15 @@ final class SweepView implements SweepListener, AutoCloseable {
     for (Active one : state.active().stream().limit(MOST_ACTIVE).toList()) {
       String name = one.run().name();
       lines.add(
-          "  %s%s  %3d%%  task %d of %d: %s"
+          "  %s%s  %3d%%  %s%s"
               .formatted(
                   name,
                   " ".repeat(longest - name.length()),
                   (int) (100 * one.share()),
-                  Math.max(0, one.task()) + 1,
-                  one.run().configuration().tasks().size(),
+                  one.task() < 0
+                      ? ""
+                      : "task %d of %d: "
+                          .formatted(one.task() + 1, one.run().configuration().tasks().size()),
                   one.doing()));
     }
     if (state.active().size() > MOST_ACTIVE) {

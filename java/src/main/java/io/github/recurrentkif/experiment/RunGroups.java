@@ -102,7 +102,7 @@ public record RunGroups(List<Group> groups, int streams) {
   /**
    * Runs of one method with one choice of settings.
    *
-   * @param label the method, and the settings that tell it from other groups
+   * @param label the method, and the settings somebody chose that tell it from other groups
    */
   public record Group(String label, List<RunSummary> runs) {
 
@@ -178,7 +178,8 @@ public record RunGroups(List<Group> groups, int streams) {
     }
     Set<String> telling = telling(byKey.keySet());
     List<Group> groups = new ArrayList<>();
-    byKey.forEach((key, members) -> groups.add(new Group(label(key, telling), members)));
+    byKey.forEach(
+        (key, members) -> groups.add(new Group(label(members.getFirst(), telling), members)));
     return new RunGroups(groups, streams.size());
   }
 
@@ -201,10 +202,17 @@ public record RunGroups(List<Group> groups, int streams) {
     return names;
   }
 
-  private static String label(Map<String, String> key, Set<String> telling) {
+  /** A method by itself stands for its defaults: what nobody chose is not said. */
+  private static String label(RunSummary run, Set<String> telling) {
+    RunConfiguration configuration = run.configuration().orElseThrow();
+    Map<String, String> values = configuration.settings().resolved();
     List<String> words = new ArrayList<>();
-    words.add(String.valueOf(key.get(METHOD)));
-    telling.forEach(name -> words.add(name + "=" + key.get(name)));
+    words.add(configuration.method().text());
+    for (String name : configuration.settings().chosenNames()) {
+      if (telling.contains(name)) {
+        words.add(name + "=" + values.get(name));
+      }
+    }
     return String.join(" ", words);
   }
 

@@ -100,16 +100,23 @@ class RunGroupsTest {
   }
 
   @Test
-  void groups_are_told_apart_by_the_settings_that_differ() {
+  void groups_are_told_apart_by_what_was_chosen_and_differs() {
     RunGroups groups =
         RunGroups.of(
             List.of(
                 run(MethodName.RECURRENT_KIF, 1, 0.5, "threads", "1"),
                 run(MethodName.RECURRENT_KIF, 2, 0.5, "threads", "2"),
-                run(MethodName.RECURRENT_KIF, 1, 0.5, "cycle-length", "4")),
+                run(MethodName.RECURRENT_KIF, 1, 0.5, "cycle-length", "4"),
+                // What follows from the mode is not said again.
+                run(MethodName.RECURRENT_KIF, 1, 0.5, "mode", "paper"),
+                run(MethodName.LORA_REPLAY, 1, 0.5)),
             false);
     assertEquals(
-        List.of("recurrent-kif cycle-length=8", "recurrent-kif cycle-length=4"),
+        List.of(
+            "recurrent-kif",
+            "recurrent-kif cycle-length=4",
+            "recurrent-kif mode=paper",
+            "lora-replay"),
         groups.groups().stream().map(RunGroups.Group::label).toList());
     assertEquals(2, groups.groups().getFirst().runs().size());
   }
