@@ -53,7 +53,8 @@ class SweepPlanTest {
   }
 
   private void assertRefused(List<String> words, String... lines) {
-    String message = assertThrows(InputException.class, () -> plan(lines)).getMessage();
+    String message =
+        String.valueOf(assertThrows(InputException.class, () -> plan(lines)).getMessage());
     words.forEach(word -> assertTrue(message.contains(word), "'" + word + "' in: " + message));
   }
 
@@ -224,9 +225,9 @@ class SweepPlanTest {
     SweepPlan plan = plan("tasks: [a]", "grid: {seeds: [1, 2]}");
     SweepPlan one = plan.only(List.of("recurrent-kif/seed-2"));
     assertEquals(List.of("recurrent-kif/seed-2"), names(one));
-    String message =
-        assertThrows(InputException.class, () -> plan.only(List.of("recurrent-kif/seed-20")))
-            .getMessage();
+    InputException refused =
+        assertThrows(InputException.class, () -> plan.only(List.of("recurrent-kif/seed-20")));
+    String message = String.valueOf(refused.getMessage());
     assertTrue(message.contains("did you mean 'recurrent-kif/seed-2'"), message);
 
     String script = new SlurmScript(plan, Map.of(), new Speeds()).text(folder, "echo", folder);
