@@ -136,14 +136,16 @@ final class SweepCommand implements Callable<Integer> {
     if (dryRun) {
       return show(plan, folder);
     }
-    if (!only.isEmpty()) {
-      Sweep.Outcome outcome = carryOut(plan.only(only), folder, true);
-      return end(folder, outcome);
-    }
-    try (FolderLock _ = folder.take(plan)) {
-      Sweep.Outcome outcome = carryOut(plan, folder, retryFailed);
-      compare(plan, folder, outcome);
-      return end(folder, outcome);
+    // Until the last line is said: the process ends with the interruption.
+    try (Interruption interruption = new Interruption(terminal, SweepCommand::idle)) {
+      if (!only.isEmpty()) {
+        return end(folder, carryOut(plan.only(only), folder, true, interruption));
+      }
+      try (FolderLock _ = folder.take(plan)) {
+        Sweep.Outcome outcome = carryOut(plan, folder, retryFailed, interruption);
+        compare(plan, folder, outcome);
+        return end(folder, outcome);
+      }
     }
   }
 
@@ -178,25 +180,23 @@ final class SweepCommand implements Callable<Integer> {
     return summary.map(s -> s.state().name().toLowerCase(Locale.ROOT)).orElse("new");
   }
 
-  private Sweep.Outcome carryOut(SweepPlan plan, SweepFolder folder, boolean retry) {
-    try (Interruption interruption = new Interruption(terminal, SweepCommand::idle)) {
-      Map<PlannedRun, Needs> needs = Needs.prepare(plan, folder, cache());
-      List<PlannedRun> toDo = toDo(plan, folder, retry);
-      Sweep.Crew crew = crew(plan, toDo.size());
-      terminal
-          .err()
-          .println(
-              "%s, %d to do, %s of %s; whatever stops it, the same command goes on"
-                  .formatted(
-                      counted(plan.runs().size(), "run", "runs"),
-                      toDo.size(),
-                      counted(crew.workers(), "process", "processes"),
-                      counted(crew.threads(), "thread", "threads")));
-      try (SweepView view = new SweepView(terminal)) {
-        interruption.workBegins(view::notice);
-        Sweep sweep = new Sweep(plan, folder, needs, crew, OwnProcess::start, view, interruption);
-        return sweep.run(retry);
-      }
+  private Sweep.Outcome carryOut(
+      SweepPlan plan, SweepFolder folder, boolean retry, Interruption interruption) {
+    Map<PlannedRun, Needs> needs = Needs.prepare(plan, folder, cache());
+    List<PlannedRun> toDo = toDo(plan, folder, retry);
+    Sweep.Crew crew = crew(plan, toDo.size());
+    terminal
+        .err()
+        .println(
+            "%s, %d to do, %s of %s; whatever stops it, the same command goes on"
+                .formatted(
+                    counted(plan.runs().size(), "run", "runs"),
+                    toDo.size(),
+                    counted(crew.workers(), "process", "processes"),
+                    counted(crew.threads(), "thread", "threads")));
+    try (SweepView view = new SweepView(terminal)) {
+      interruption.workBegins(view::notice);
+      return new Sweep(plan, folder, needs, crew, OwnProcess::start, view, interruption).run(retry);
     }
   }
 
