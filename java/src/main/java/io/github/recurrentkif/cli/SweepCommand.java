@@ -139,7 +139,9 @@ final class SweepCommand implements Callable<Integer> {
     // Until the last line is said: the process ends with the interruption.
     try (Interruption interruption = new Interruption(terminal, SweepCommand::idle)) {
       if (!only.isEmpty()) {
-        return end(folder, carryOut(plan.only(only), folder, true, interruption));
+        SweepPlan some = plan.only(only);
+        folder.write(plan);
+        return end(folder, carryOut(some, folder, true, interruption));
       }
       try (FolderLock _ = folder.take(plan)) {
         Sweep.Outcome outcome = carryOut(plan, folder, retryFailed, interruption);
@@ -279,6 +281,7 @@ final class SweepCommand implements Callable<Integer> {
 
   private int writeScript(Path script, SweepPlan plan, SweepFolder folder) {
     Map<PlannedRun, Needs> needs = Needs.prepare(plan, folder, cache());
+    folder.write(plan);
     List<String> command = new ArrayList<>(List.of("sweep", file.toAbsolutePath().toString()));
     command.add("--output=" + plan.output().toAbsolutePath());
     if (model != null) {

@@ -62,11 +62,44 @@ public record SweepFolder(Path path) {
   }
 
   /**
+   * Makes the folder where it is not there, and writes the plan into it.
+   *
+   * @throws InputException if it holds something else
+   */
+  public void write(SweepPlan plan) {
+    makeFolder();
+    write(path.resolve(PLAN), toJson(plan));
+  }
+
+  /**
    * Keeps the folder to this process, and writes the plan into it.
    *
    * @throws InputException if another sweep works on it, or it holds something else
    */
   public FolderLock take(SweepPlan plan) {
+    makeFolder();
+    try {
+      FolderLock lock =
+          FolderLock.take(path, LOCK)
+              .orElseThrow(
+                  () ->
+                      new InputException(
+                          path
+                              + ": another sweep works on this folder; wait for it or stop it"
+                              + " first"));
+      try {
+        write(plan);
+      } catch (RuntimeException e) {
+        lock.close();
+        throw e;
+      }
+      return lock;
+    } catch (IOException e) {
+      throw new InputException(path + ": cannot be locked: " + e.getMessage(), e);
+    }
+  }
+
+  private void makeFolder() {
     try {
       if (!Files.exists(path.resolve(PLAN)) && Files.isDirectory(path)) {
         try (var files = Files.list(path)) {
@@ -77,21 +110,6 @@ public record SweepFolder(Path path) {
         }
       }
       Files.createDirectories(path);
-      FolderLock lock =
-          FolderLock.take(path, LOCK)
-              .orElseThrow(
-                  () ->
-                      new InputException(
-                          path
-                              + ": another sweep works on this folder; wait for it or stop it"
-                              + " first"));
-      try {
-        write(path.resolve(PLAN), toJson(plan));
-      } catch (RuntimeException e) {
-        lock.close();
-        throw e;
-      }
-      return lock;
     } catch (IOException e) {
       throw new InputException(path + ": the folder cannot be made: " + e.getMessage(), e);
     }
