@@ -82,6 +82,10 @@ if knows "$avx512_flags"; then
     operator_tiers="$operator_tiers avx512bf16"
     operator_flags="$operator_flags -DKIF_BF16_TIER"
   fi
+  if [ "$system" = linux ] && knows "$avx512_flags -mavx512bf16 -mamx-tile -mamx-bf16"; then
+    operator_tiers="$operator_tiers amx"
+    operator_flags="$operator_flags -DKIF_AMX_TIER"
+  fi
 fi
 
 # What the libraries are made of; a change of any of it, and only that, compiles again.
@@ -141,6 +145,7 @@ if [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ] ||
       avx2) options="$avx2_flags -mfma" ;;
       avx512) options="$avx512_flags -mfma" ;;
       avx512bf16) options="$avx512_flags -mfma -mavx512bf16" ;;
+      amx) options="$avx512_flags -mfma -mavx512bf16 -mamx-tile -mamx-bf16" ;;
       *) options= ;;
     esac
     for file in attention drop gate head_loss low_rank norm product rotary tier; do
@@ -148,10 +153,8 @@ if [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ] ||
       compile "${file}_$tier" "operators/$file.c" $operator_flags "-DKIF_TIER=$tier" $options
     done
   done
-  for file in operators pack; do
-    # shellcheck disable=SC2086
-    compile "$file" "operators/$file.c" $operator_flags
-  done
+  # shellcheck disable=SC2086
+  compile operators operators/operators.c $operator_flags
   link libkif_operators
   echo "$stamp" > "$work/stamp"
 fi

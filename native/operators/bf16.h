@@ -5,7 +5,8 @@
  *   c = c + a1 * b1, then c = c + a0 * b0, each with a fused multiply-add
  *
  * which is what the instruction VDPBF16PS of AVX-512 BF16 does (which also takes denormals as 0).
- * Tiers without it model it. B is packed in panels of 16 columns of words.
+ * Tiers without it model it. TDPBF16PS of AMX sums even and odd elements of 32 apart first. B is
+ * packed in panels of 16 columns of words.
  */
 #ifndef KIF_BF16_H
 #define KIF_BF16_H
@@ -16,11 +17,14 @@
 #include <immintrin.h>
 #endif
 
-enum { PAIR_BLOCK = 256, BF16_ROWS = 96 };
+enum {
+  PAIR_BLOCK = 256,
+  PAIR_STEP = 16, /* words of a row that AMX takes at a time: rows are filled up to it with zeros */
+  BF16_SPARE_ROWS = 31 /* behind the last row of words, which AMX may read */
+};
 
-/* 32-bit words of B in panels. */
-static inline int64_t bf16_panels_size(int64_t depth, int64_t columns) {
-  return panels_size(kif_parts(depth, 2), columns);
+static inline int64_t padded_pairs(int64_t depth) {
+  return kif_parts(depth, 2 * PAIR_STEP) * PAIR_STEP;
 }
 
 /* The bits of a float32 with its upper half rounded to bf16; NaN stays NaN. */
@@ -29,15 +33,86 @@ INLINE uint32_t rounded_to_bf16(uint32_t bits) {
   return (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : rounded;
 }
 
-/* Makes words of count pairs. */
-INLINE void to_pairs(const float *restrict source, int64_t count, int32_t *restrict words) {
-  uint32_t bits[2 * PAIR_BLOCK];
-  memcpy(bits, source, sizeof(float) * (size_t)(2 * count));
-  for (int64_t j = 0; j < 2 * count; j++) {
+/* The same of a vector. */
+INLINE ivec rounded_bits(ivec bits) {
+  const ivec nan = (bits & 0x7fffffff) > 0x7f800000;
+  return (nan & (bits | 0x400000)) | (~nan & (bits + 0x7fff + (bits >> 16 & 1)));
+}
+
+/* PAIR_STEP words from twice as many floats. */
+INLINE void to_pairs(const float *source, int32_t *words) {
+#ifdef __AVX512BF16__
+  _mm512_storeu_si512(words, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(source + PAIR_STEP),
+                                                          _mm512_loadu_ps(source)));
+#else
+  uint32_t bits[2 * PAIR_STEP];
+  memcpy(bits, source, sizeof bits);
+  for (int j = 0; j < 2 * PAIR_STEP; j++) {
     bits[j] = rounded_to_bf16(bits[j]);
   }
-  for (int64_t j = 0; j < count; j++) {
+  for (int j = 0; j < PAIR_STEP; j++) {
     words[j] = (int32_t)(bits[2 * j] >> 16 | (bits[2 * j + 1] & 0xffff0000));
+  }
+#endif
+}
+
+/* A row of count floats as padded_pairs(count) words. */
+INLINE void to_words(const float *source, int64_t count, int32_t *words) {
+  int64_t k = 0;
+  for (; k + 2 * PAIR_STEP <= count; k += 2 * PAIR_STEP) {
+    to_pairs(source + k, words + k / 2);
+  }
+  if (k < count) {
+    float rest[2 * PAIR_STEP] = {0};
+    memcpy(rest, source + k, sizeof(float) * (size_t)(count - k));
+    to_pairs(rest, words + k / 2);
+  }
+}
+
+/* As pack_columns and pack_rows, with a panel of padded_pairs(depth) words for each column. */
+static inline void pack_columns_bf16(const float *b, int64_t stride, int64_t depth,
+                                     int64_t columns, float *target) {
+  const int64_t pairs = padded_pairs(depth);
+  for (int64_t n = 0; n < columns; n += PANEL, target += PANEL * pairs) {
+    for (int64_t k = 0; k < depth; k += 2 * PAIR_STEP) {
+      const int64_t count = kif_min(2 * PAIR_STEP, depth - k);
+      _Alignas(64) float square[PANEL][PAIR_STEP];
+      for (int64_t j = 0; j < PANEL; j++) {
+        if (n + j < columns) {
+          to_words(b + (n + j) * stride + k, count, (int32_t *)square[j]);
+        } else {
+          memset(square[j], 0, sizeof square[j]);
+        }
+      }
+      transpose(square[0], PAIR_STEP, target + k / 2 * PANEL);
+    }
+  }
+}
+
+static inline void pack_rows_bf16(const float *b, int64_t stride, int64_t depth, int64_t columns,
+                                  float *target) {
+  const int64_t pairs = padded_pairs(depth);
+  for (int64_t k = 0; k < pairs; k++, b += 2 * stride, target += PANEL) {
+    for (int64_t n = 0; n < columns; n += PANEL) {
+      const int64_t width = kif_min(PANEL, columns - n);
+      const float *even = b + n, *odd = even + stride;
+      float padded[2][PANEL] = {{0}};
+      if (width < PANEL || 2 * k + 1 >= depth) {
+        if (2 * k < depth) {
+          memcpy(padded[0], even, sizeof(float) * (size_t)width);
+        }
+        if (2 * k + 1 < depth) {
+          memcpy(padded[1], odd, sizeof(float) * (size_t)width);
+        }
+        even = padded[0];
+        odd = padded[1];
+      }
+      for (int64_t j = 0; j < PANEL; j += LANES) {
+        const ivec lower = rounded_bits(load_bits(even + j)) >> 16 & 0xffff;
+        const ivec upper = rounded_bits(load_bits(odd + j)) & (int32_t)0xffff0000;
+        store(target + n * pairs + j, (vec)(lower | upper));
+      }
+    }
   }
 }
 
@@ -89,8 +164,8 @@ INLINE void bf16_tile(const int rows, const int vectors, int64_t pairs, const in
 
 /* As any_tile. */
 INLINE void any_bf16_tile(const int vectors, int rows, int64_t columns, int64_t pairs,
-                          const int32_t *a, const float *b, int64_t panel_size, float *c,
-                          int64_t c_row, int add) {
+                          const int32_t *a, int64_t a_row, const float *b, int64_t panel_size,
+                          float *c, int64_t c_row, int add) {
   float aside[TILE_ROWS * TILE_COLUMNS] = {0};
   const int inside = columns >= vectors * LANES;
   float *target = inside ? c : aside;
@@ -99,7 +174,7 @@ INLINE void any_bf16_tile(const int vectors, int rows, int64_t columns, int64_t 
     memcpy(aside + i * TILE_COLUMNS, c + i * c_row, sizeof(float) * (size_t)columns);
   }
 #define TILE_OF(count) \
-  bf16_tile(count, vectors, pairs, a, PAIR_BLOCK, b, panel_size, target, target_row, add)
+  bf16_tile(count, vectors, pairs, a, a_row, b, panel_size, target, target_row, add)
   EACH_ROW_COUNT(rows, TILE_OF)
 #undef TILE_OF
   for (int i = 0; !inside && i < rows; i++) {
@@ -107,41 +182,116 @@ INLINE void any_bf16_tile(const int vectors, int rows, int64_t columns, int64_t 
   }
 }
 
-/* C = A B with row-major A [rows, depth] of float32, at most BF16_ROWS rows, and B of pairs. */
+#ifndef __AMX_BF16__
+/* C (+)= A B over some of the depth of B, whose panels are panel_size apart. */
+static inline void multiply_pairs(int64_t rows, int64_t columns, int64_t pairs, const int32_t *a,
+                                  int64_t a_row, const int32_t *b, int64_t panel_size, float *c,
+                                  int64_t c_row, int add) {
+  for (int64_t n = 0; n < columns;) {
+    const int wide = TILE_COLUMNS <= PANEL || columns - n > TILE_COLUMNS - PANEL;
+    const float *panel = (const float *)b + n / PANEL * panel_size + n % PANEL;
+    for (int64_t m = 0; m < rows; m += TILE_ROWS) {
+      const int count = (int)kif_min(TILE_ROWS, rows - m);
+      const int32_t *corner = a + m * a_row;
+      float *target = c + m * c_row + n;
+      if (wide) {
+        any_bf16_tile(TILE_VECTORS, count, columns - n, pairs, corner, a_row, panel, panel_size,
+                      target, c_row, add);
+      } else {
+        any_bf16_tile(PANEL / LANES, count, columns - n, pairs, corner, a_row, panel, panel_size,
+                      target, c_row, add);
+      }
+    }
+    n += wide ? TILE_COLUMNS : PANEL;
+  }
+}
+#else
+enum { SQUARE = 16 };
+
+/* The configuration of palette 1: eight tiles of 16 rows of 64 bytes. */
+typedef struct {
+  uint8_t palette, start_row, reserved[14];
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
+} tile_shape;
+
+#define TILES_OF_SQUARES                                  \
+  {                                                       \
+    .palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, \
+    .rows = {16, 16, 16, 16, 16, 16, 16, 16}              \
+  }
+
+/* C [32, 32] (+)= A B in four tiles. */
+static inline void amx_tile(int64_t pairs, const int32_t *a, int64_t a_row, const int32_t *b,
+                            int64_t panel_size, float *c, int64_t c_row, int add) {
+  const size_t a_bytes = (size_t)a_row * 4, c_bytes = (size_t)c_row * 4, b_bytes = PANEL * 4;
+  const int32_t *lower = a + SQUARE * a_row, *right = b + panel_size;
+  float *c_lower = c + SQUARE * c_row;
+  if (add) {
+    _tile_loadd(0, c, c_bytes);
+    _tile_loadd(1, c + SQUARE, c_bytes);
+    _tile_loadd(2, c_lower, c_bytes);
+    _tile_loadd(3, c_lower + SQUARE, c_bytes);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (int64_t k = 0; k < pairs; k += PAIR_STEP) {
+    _tile_loadd(4, a + k, a_bytes);
+    _tile_loadd(6, b + k * PANEL, b_bytes);
+    _tile_loadd(7, right + k * PANEL, b_bytes);
+    _tile_loadd(5, lower + k, a_bytes);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, c, c_bytes);
+  _tile_stored(1, c + SQUARE, c_bytes);
+  _tile_stored(2, c_lower, c_bytes);
+  _tile_stored(3, c_lower + SQUARE, c_bytes);
+}
+
+/* C (+)= A B over some of the depth of B, whose panels are panel_size apart. */
+static inline void multiply_pairs(int64_t rows, int64_t columns, int64_t pairs, const int32_t *a,
+                                  int64_t a_row, const int32_t *b, int64_t panel_size, float *c,
+                                  int64_t c_row, int add) {
+  const _Alignas(64) tile_shape squares = TILES_OF_SQUARES;
+  _tile_loadconfig(&squares);
+  for (int64_t n = 0; n < columns; n += 2 * SQUARE) {
+    const int64_t width = kif_min(2 * SQUARE, columns - n);
+    for (int64_t m = 0; m < rows; m += 2 * SQUARE) {
+      const int64_t height = kif_min(2 * SQUARE, rows - m);
+      const int32_t *corner = a + m * a_row, *panel = b + n / PANEL * panel_size;
+      float *target = c + m * c_row + n;
+      if (width == 2 * SQUARE && height == 2 * SQUARE) {
+        amx_tile(pairs, corner, a_row, panel, panel_size, target, c_row, add);
+        continue;
+      }
+      float aside[4 * SQUARE * SQUARE] = {0};
+      for (int64_t i = 0; add && i < height; i++) {
+        memcpy(aside + i * 2 * SQUARE, target + i * c_row, sizeof(float) * (size_t)width);
+      }
+      amx_tile(pairs, corner, a_row, panel, panel_size, aside, 2 * SQUARE, add);
+      for (int64_t i = 0; i < height; i++) {
+        memcpy(target + i * c_row, aside + i * 2 * SQUARE, sizeof(float) * (size_t)width);
+      }
+    }
+  }
+  _tile_release();
+}
+#endif
+
+/* C (+)= A B with words A [rows, pairs]; pairs, and B's depth in pairs, multiples of PAIR_STEP. */
 static __attribute__((noinline, unused)) void multiply_bf16(int64_t rows, int64_t columns,
-                                                            int64_t depth, const float *a,
+                                                            int64_t pairs, const int32_t *a,
                                                             int64_t a_row, panels b, float *c,
-                                                            int64_t c_row) {
-  int32_t words[BF16_ROWS * PAIR_BLOCK]; /* of A */
-  const int64_t pairs = kif_parts(depth, 2), panel_size = b.depth * PANEL;
+                                                            int64_t c_row, int add) {
   for (int64_t k = 0; k < pairs || k == 0; k += PAIR_BLOCK) {
-    int64_t part = kif_min(PAIR_BLOCK, pairs - k);
-    for (int64_t i = 0; i < rows; i++) {
-      const float *source = a + i * a_row + 2 * k;
-      const int64_t whole = kif_min(part, depth / 2 - k);
-      to_pairs(source, whole, words + i * PAIR_BLOCK);
-      if (whole < part) { /* the last one of an odd depth */
-        const float pair[2] = {source[2 * whole], 0};
-        to_pairs(pair, 1, words + i * PAIR_BLOCK + whole);
-      }
-    }
-    for (int64_t n = 0; n < columns;) {
-      const int wide = TILE_COLUMNS <= PANEL || columns - n > TILE_COLUMNS - PANEL;
-      const float *panel = b.data + n / PANEL * panel_size + n % PANEL + k * PANEL;
-      for (int64_t m = 0; m < rows; m += TILE_ROWS) {
-        int count = (int)kif_min(TILE_ROWS, rows - m);
-        const int32_t *corner = words + m * PAIR_BLOCK;
-        float *target = c + m * c_row + n;
-        if (wide) {
-          any_bf16_tile(TILE_VECTORS, count, columns - n, part, corner, panel, panel_size, target,
-                        c_row, k > 0);
-        } else {
-          any_bf16_tile(PANEL / LANES, count, columns - n, part, corner, panel, panel_size, target,
-                        c_row, k > 0);
-        }
-      }
-      n += wide ? TILE_COLUMNS : PANEL;
-    }
+    multiply_pairs(rows, columns, kif_min(PAIR_BLOCK, pairs - k), a + k, a_row,
+                   (const int32_t *)b.data + k * PANEL, b.depth * PANEL, c, c_row, add || k > 0);
   }
 }
 

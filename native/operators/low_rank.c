@@ -6,7 +6,8 @@
  *   LowRankUpdateGrad  dt = scale * gz B      dA = dt^T x', dB = scale * gz^T t, dx = m * (dt A)
  *
  * y, z, gz [N, out]; x, dx [N, in]; A, dA [r, in]; B, dB [out, r]; t [N, r]; offsets [B + 1] and
- * keys [B, 3] for the dropout. dx is what the adapter adds to the gradient of x.
+ * keys [B, 3] for the dropout. dx is what the adapter adds to the gradient of x, and `sum` [N, in]
+ * with it if there is one.
  */
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
 typedef struct {
   const low_rank *l;
   int64_t rows, in, out, rank, sequences;
-  const float *x, *y, *gz, *t;
+  const float *x, *y, *gz, *t, *sum;
   const int64_t *offsets, *keys; /* NULL without dropout */
   panels a, b;                   /* factors of the products over rows */
   panels packed_t;
@@ -99,16 +100,28 @@ static void backward_rows(void *data, size_t number) {
   const operands *o = data;
   const int64_t row = (int64_t)number * ROW_BLOCK, rows = kif_min(ROW_BLOCK, o->rows - row);
   const int64_t rank = o->rank;
-  float *dt = o->dt + row * rank, *dx = o->dx + row * o->in;
+  float *dt = o->dt + row * rank;
   multiply(rows, rank, o->out, o->gz + row * o->out, o->out, o->b, dt, rank, 0);
   scaled(dt, rows * rank, o->l->scale);
-  multiply(rows, o->in, rank, dt, rank, o->a, dx, o->in, 0);
+  if (o->dx == NULL) {
+    return;
+  }
+  float *dx = o->dx + row * o->in;
+  const float *sum = o->sum == NULL ? NULL : o->sum + row * o->in;
+  const int adds = sum != NULL && o->keys == NULL;
+  if (adds) {
+    memcpy(dx, sum, sizeof(float) * (size_t)(rows * o->in));
+  }
+  multiply(rows, o->in, rank, dt, rank, o->a, dx, o->in, adds);
   for (int64_t k = 0; k < o->in && o->keys != NULL; k += DEPTH) {
     float dropped[ROW_BLOCK * DEPTH];
     const int64_t columns = kif_min(DEPTH, o->in - k);
     masked(o, o->dx, row, rows, k, columns, dropped, DEPTH);
     for (int64_t i = 0; i < rows; i++) {
-      memcpy(dx + i * o->in + k, dropped + i * DEPTH, sizeof(float) * (size_t)columns);
+      const int64_t corner = i * o->in + k;
+      for (int64_t j = 0; j < columns; j++) {
+        dx[corner + j] = dropped[i * DEPTH + j] + (sum == NULL ? 0 : sum[corner + j]);
+      }
     }
   }
 }
@@ -182,13 +195,17 @@ static OrtStatus *compute(const kif_node *node, kif_call *call) {
 }
 
 static OrtStatus *compute_grad(const kif_node *node, kif_call *call) {
-  enum { GZ, X, T, A, B };
+  enum { GZ, X, T, A, B, OFFSETS, KEYS, SUM };
   operands o = {0};
   TRY(read(node, call, X, A, &o));
   TRY(kif_expect_matrix(call, GZ, o.rows, o.out));
   TRY(kif_expect_matrix(call, T, o.rows, o.rank));
   o.gz = kif_floats(call, GZ);
   o.t = kif_floats(call, T);
+  if (call->inputs[SUM].present) {
+    TRY(kif_expect_matrix(call, SUM, o.rows, o.in));
+    o.sum = kif_floats(call, SUM);
+  }
   TRY(kif_matrix_output(call, 0, o.rank, o.in, &o.da));
   TRY(kif_matrix_output(call, 1, o.out, o.rank, &o.db));
   TRY(kif_matrix_output(call, 2, o.rows, o.in, &o.dx));
@@ -237,8 +254,9 @@ const kif_operator KIF_OF_TIER(low_rank_update_grad) = {
                {"A", ORT_FLOAT, 0},
                {"B", ORT_FLOAT, 0},
                {"offsets", ORT_INT64, 1},
-               {"keys", ORT_INT64, 1}},
-    .outputs = {{"dA", ORT_FLOAT, 0}, {"dB", ORT_FLOAT, 0}, {"dx", ORT_FLOAT, 0}},
+               {"keys", ORT_INT64, 1},
+               {"sum", ORT_FLOAT, 1}},
+    .outputs = {{"dA", ORT_FLOAT, 0}, {"dB", ORT_FLOAT, 0}, {"dx", ORT_FLOAT, 1}},
     .node_size = sizeof(low_rank),
     .create = create,
     .compute = compute_grad};

@@ -7,8 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bf16.h"
 #include "tiers.h"
+
+#ifdef KIF_AMX_TIER
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -23,9 +28,24 @@ static const kif_tier *const tiers[] = {
 #ifdef KIF_BF16_TIER
     &kif_tier_avx512bf16,
 #endif
+#ifdef KIF_AMX_TIER
+    &kif_tier_amx,
+#endif
 };
 
 enum { TIERS = sizeof tiers / sizeof *tiers };
+
+#ifdef KIF_AMX_TIER
+/* Whether the processor has AMX with bf16, and the system lets this process use it: its tiles make
+ * every thread's saved state larger by 8 KiB, so Linux wants to be asked. */
+static int has_amx(void) {
+  enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+  unsigned a, b, c, d;
+  const unsigned tile = 1u << 24, bf16 = 1u << 22;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & tile) && (d & bf16) &&
+         syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+#endif
 
 static int processor_has(const char *tier) {
 #ifdef KIF_X86_TIERS
@@ -44,11 +64,17 @@ static int processor_has(const char *tier) {
     return avx512 && __builtin_cpu_supports("avx512bf16");
   }
 #endif
+#ifdef KIF_AMX_TIER
+  if (strcmp(tier, "amx") == 0) {
+    return avx512 && __builtin_cpu_supports("avx512bf16") && has_amx();
+  }
+#endif
 #endif
   return strcmp(tier, "baseline") == 0;
 }
 
-/* The best tier that the processor has and KIF_MAX_ISA allows; its avx512 allows both of that. */
+/* The best tier that the processor has and KIF_MAX_ISA allows; its avx512 allows all that build on
+ * that. */
 static const kif_tier *chosen;
 
 static void choose_tier(void) {
@@ -69,21 +95,18 @@ static const kif_tier *tier(void) {
 
 /* ---- for Java ---- */
 
-/* baseline, avx2, avx512 or avx512bf16. */
+/* baseline, avx2, avx512, avx512bf16 or amx. */
 EXPORTED const char *kif_operators_tier(void) { return tier()->name; }
 
-/* Whether products in bf16 have an instruction of their own here; elsewhere they are slow. */
-EXPORTED int32_t kif_operators_fast_bf16(void) { return tier()->fast_bf16; }
-
-/* Floats that kif_operators_pack writes for a product of that depth and so many columns. */
-EXPORTED int64_t kif_operators_packed_size(int64_t depth, int64_t columns, int32_t bf16) {
-  return bf16 ? bf16_panels_size(depth, columns) : panels_size(depth, columns);
-}
-
-/* Packs a row-major weight [rows, columns]; see kif_pack. */
-EXPORTED void kif_operators_pack(const float *weight, int64_t rows, int64_t columns,
-                                 int32_t transposed, int32_t bf16, float *panels) {
-  kif_pack(weight, rows, columns, transposed, bf16, panels);
+/* Whether products in bf16 are faster than in float32 here. Intel's processors take as long for
+ * VDPBF16PS as for the four float32 instructions in its place; theirs is AMX. */
+EXPORTED int32_t kif_operators_fast_bf16(void) {
+#ifdef KIF_BF16_TIER
+  return strcmp(tier()->name, "amx") == 0 ||
+         (strcmp(tier()->name, "avx512bf16") == 0 && __builtin_cpu_is("amd"));
+#else
+  return 0;
+#endif
 }
 
 /* ---- refusing ---- */
@@ -232,15 +255,6 @@ static OrtStatus *read_tensor(const OrtApi *api, const OrtValue *value, kif_tens
   tensor->rank = (int)rank;
   tensor->present = 1;
   return ort_tensor_data(api, (OrtValue *)value, &tensor->data);
-}
-
-OrtStatus *kif_constant(const kif_node *node, const OrtKernelInfo *info, int index,
-                        kif_tensor *tensor) {
-  int is_constant = 0;
-  const OrtValue *value = NULL;
-  memset(tensor, 0, sizeof *tensor);
-  TRY(ort_constant_input(node->api, info, (size_t)index, &is_constant, &value));
-  return is_constant ? read_tensor(node->api, value, tensor) : NULL;
 }
 
 /* ---- a call ---- */

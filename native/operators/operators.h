@@ -94,10 +94,6 @@ float kif_float(const kif_node *node, const OrtKernelInfo *info, const char *nam
 OrtStatus *kif_word(const kif_node *node, const OrtKernelInfo *info, const char *name,
                     const char *const *words, int *index);
 
-/* Reads a tensor that is known when the session opens; present is 0 if the input is not. */
-OrtStatus *kif_constant(const kif_node *node, const OrtKernelInfo *info, int index,
-                        kif_tensor *tensor);
-
 /* ---- a call ---- */
 
 static inline const float *kif_floats(const kif_call *call, int index) {
@@ -119,13 +115,6 @@ OrtStatus *kif_matrix_output(const kif_call *call, int index, int64_t rows, int6
  */
 OrtStatus *kif_parallel(const kif_call *call, int64_t tasks, void (*task)(void *, size_t),
                         void *data);
-
-/*
- * Packs a weight [rows, columns], the factor of a product or, if transposed, the factor's
- * transpose, as float32 or as bf16. panels must have room for panels_size or bf16_panels_size.
- */
-void kif_pack(const float *weight, int64_t rows, int64_t columns, int transposed, int bf16,
-              float *panels);
 
 /* The sequence that holds a row: the largest b with offsets[b] <= row. */
 static inline int64_t kif_sequence(const int64_t *offsets, int64_t sequences, int64_t row) {

@@ -163,14 +163,6 @@ static inline OrtStatus *ort_node_name(const OrtApi *api, const OrtKernelInfo *i
   return ORT_CALL(244, OrtStatus *, const OrtKernelInfo *, char *, size_t *)(info, name, size);
 }
 
-/* The value belongs to the session. */
-static inline OrtStatus *ort_constant_input(const OrtApi *api, const OrtKernelInfo *info,
-                                            size_t index, int *is_constant,
-                                            const OrtValue **value) {
-  return ORT_CALL(249, OrtStatus *, const OrtKernelInfo *, size_t, int *, const OrtValue **)(
-      info, index, is_constant, value);
-}
-
 /* Runs task(data, 0) to task(data, total - 1) on the session's threads; 0 batches: as it likes. */
 static inline OrtStatus *ort_parallel_for(const OrtApi *api, const OrtKernelContext *context,
                                           void (*task)(void *, size_t), size_t total,

@@ -1,29 +1,30 @@
 /*
- * Products with a frozen weight, which is packed once.
+ * Products with a frozen weight, which is read where it lies (weight.h).
  *
  *   FrozenProduct        y = act(scale * x W + addend)         addend optional, act none or relu
  *   FrozenProductMasked  y = scale * x W where kept > 0, else 0
  *
- * x [M, K], y, addend, kept [M, N]. The weight is a constant: [K, N], or its transpose [N, K] with
- * the attribute transposed = 1, packed when the session opens; or three-dimensional, then it is
- * already packed, W's N is the attribute columns, and it is read where it lies:
- *   float32: [ceil(N / 16), K, 16], see tile.h
- *   bf16:    [ceil(N / 16), ceil(K / 2), 16] words of two bf16, see bf16.h
+ * x [M, K], y, addend, kept [M, N]; W [K, N], or its transpose [N, K] with the attribute
+ * transposed = 1.
  */
 #include <stdlib.h>
 
-#include "bf16.h"
-#include "tile.h"
+#include "weight.h"
 
 enum { X, WEIGHT, ADDEND, KEPT = ADDEND };
-enum { ROW_BLOCK = 96, COLUMN_BLOCK = 512, LEAST_COLUMN_BLOCK = 64, ENOUGH_TASKS = 16 };
+enum {
+  FEW_ROWS = 192, /* each task packs for itself */
+  ROW_BLOCK = 96,
+  COLUMN_BLOCK = 512,
+  ENOUGH_TASKS = 16,
+  WORD_ROWS = 32,
+  PACKED_FLOATS = 1 << 20 /* of the weight, at a time; and at least WEIGHT_COLUMNS */
+};
 
 typedef struct {
   kif_node node;
   float scale;
-  int relu, bf16;
-  int64_t depth, columns;
-  float *packed; /* packed here; NULL where the input is packed */
+  int relu, bf16, transposed;
 } product;
 
 static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
@@ -31,61 +32,27 @@ static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
   static const char *const precisions[] = {"float32", "bf16", NULL};
   product *p = (product *)node;
   p->scale = kif_float(node, info, "scale", 1);
+  p->transposed = kif_int(node, info, "transposed", 0) != 0;
   TRY(kif_word(node, info, "activation", activations, &p->relu));
-  TRY(kif_word(node, info, "precision", precisions, &p->bf16));
-  kif_tensor weight;
-  TRY(kif_constant(node, info, WEIGHT, &weight));
-  if (!weight.present) {
-    return kif_refuse(node, "input 'weight' must be a constant");
-  }
-  if (weight.rank == 3) {
-    TRY(kif_need_int(node, info, "columns", &p->columns));
-    if (p->columns < 0 || weight.shape[0] != panel_count(p->columns) || weight.shape[2] != PANEL) {
-      return kif_refuse(node,
-                        "input 'weight' must be packed as [%lld, *, %d] for %lld columns, but is "
-                        "[%lld, %lld, %lld]",
-                        (long long)panel_count(p->columns), PANEL, (long long)p->columns,
-                        (long long)weight.shape[0], (long long)weight.shape[1],
-                        (long long)weight.shape[2]);
-    }
-    p->depth = weight.shape[1]; /* with bf16 in pairs */
-    return NULL;
-  }
-  if (weight.rank != 2) {
-    return kif_refuse(node, "input 'weight' must have 2 dimensions, or 3 packed, but has %d",
-                      weight.rank);
-  }
-  int transposed = kif_int(node, info, "transposed", 0) != 0;
-  p->depth = weight.shape[transposed];
-  p->columns = weight.shape[!transposed];
-  int64_t size = p->bf16 ? bf16_panels_size(p->depth, p->columns) : panels_size(p->depth, p->columns);
-  if (size > 0) {
-    p->packed = aligned_alloc(64, (size_t)size * sizeof(float)); /* a multiple of 64 bytes */
-    if (p->packed == NULL) {
-      return kif_out_of_memory(node);
-    }
-    kif_pack(weight.data, weight.shape[0], weight.shape[1], transposed, p->bf16,
-             p->packed);
-  }
-  if (p->bf16) {
-    p->depth = kif_parts(p->depth, 2);
-  }
-  return NULL;
+  return kif_word(node, info, "precision", precisions, &p->bf16);
 }
-
-static void destroy(kif_node *node) { free(((product *)node)->packed); }
 
 typedef struct {
   const product *p;
-  int64_t rows, depth, column_block, column_blocks;
-  panels weight;
+  int64_t rows, depth, columns;
+  weight w;
   const float *x, *addend, *kept;
   float *y;
+  left a;         /* x as it is multiplied */
+  int32_t *words; /* x in bf16, or NULL */
+  /* Many rows: columns [chunk, chunk + chunk_columns) of the weight, packed. */
+  int64_t chunk, chunk_columns, column_block, column_blocks;
+  float *packed;
 } operands;
 
 /* What comes after the sum, on one block. */
 static void finish(const operands *o, int64_t row, int64_t rows, int64_t column, int64_t columns) {
-  const int64_t n = o->p->columns;
+  const int64_t n = o->columns;
   const float scale = o->p->scale;
   const int relu = o->p->relu;
   if (scale == 1 && !relu && o->addend == NULL && o->kept == NULL) {
@@ -117,53 +84,110 @@ static void finish(const operands *o, int64_t row, int64_t rows, int64_t column,
   }
 }
 
+static void words(void *data, size_t number) {
+  const operands *o = data;
+  const int64_t begin = (int64_t)number * WORD_ROWS;
+  for (int64_t i = begin; i < kif_min(begin + WORD_ROWS, o->rows); i++) {
+    to_words(o->x + i * o->depth, o->depth, o->words + i * o->a.stride);
+  }
+}
+
+static void few_rows(void *data, size_t number) {
+  const operands *o = data;
+  const int64_t column = (int64_t)number * WEIGHT_COLUMNS;
+  const int64_t columns = kif_min(WEIGHT_COLUMNS, o->columns - column);
+  multiply_weight(o->rows, columns, o->depth, o->a, o->w, column, o->y + column, o->columns);
+  finish(o, 0, o->rows, column, columns);
+}
+
+static void pack(void *data, size_t number) {
+  const operands *o = data;
+  const int64_t column = (int64_t)number * WEIGHT_COLUMNS;
+  pack_weight(o->w, o->words != NULL, 0, o->depth, o->chunk + column,
+              kif_min(WEIGHT_COLUMNS, o->chunk_columns - column),
+              o->packed + column * packed_depth(o->depth, o->words != NULL));
+}
+
 static void block(void *data, size_t number) {
   const operands *o = data;
-  const int64_t n = o->p->columns;
-  int64_t row = (int64_t)number / o->column_blocks * ROW_BLOCK;
-  int64_t column = (int64_t)number % o->column_blocks * o->column_block;
-  int64_t rows = kif_min(ROW_BLOCK, o->rows - row);
-  int64_t columns = kif_min(o->column_block, n - column);
-  const float *x = o->x + row * o->depth;
-  float *y = o->y + row * n + column;
-  const panels weight = panels_from(o->weight, column);
-  if (o->p->bf16) {
-    multiply_bf16(rows, columns, o->depth, x, o->depth, weight, y, n);
-  } else {
-    multiply(rows, columns, o->depth, x, o->depth, weight, y, n, 0);
+  const int64_t row = (int64_t)number / o->column_blocks * ROW_BLOCK;
+  const int64_t column = (int64_t)number % o->column_blocks * o->column_block;
+  const int64_t rows = kif_min(ROW_BLOCK, o->rows - row);
+  const int64_t columns = kif_min(o->column_block, o->chunk_columns - column);
+  const panels packed = {o->packed, packed_depth(o->depth, o->words != NULL)};
+  multiply_packed(rows, columns, 0, o->depth, left_from(o->a, row), panels_from(packed, column),
+                  o->y + row * o->columns + o->chunk + column, o->columns, 0);
+  finish(o, row, rows, o->chunk + column, columns);
+}
+
+/* Packs some columns of the weight and multiplies with them, until none is left. */
+static OrtStatus *many_rows(const kif_call *call, operands *o) {
+  const int64_t depth = packed_depth(o->depth, o->words != NULL);
+  const int64_t most =
+      kif_max(1, PACKED_FLOATS / kif_max(1, depth) / WEIGHT_COLUMNS) * WEIGHT_COLUMNS;
+  o->packed = aligned_alloc(
+      64, sizeof(float) * (size_t)(kif_min(most, panel_count(o->columns) * PANEL) * depth + PANEL) /
+              64 * 64);
+  if (o->packed == NULL) {
+    return kif_out_of_memory(call->node);
   }
-  finish(o, row, rows, column, columns);
+  OrtStatus *status = NULL;
+  for (; status == NULL && o->chunk < o->columns; o->chunk += most) {
+    o->chunk_columns = kif_min(most, o->columns - o->chunk);
+    status = kif_parallel(call, kif_parts(o->chunk_columns, WEIGHT_COLUMNS), pack, o);
+    const int64_t row_blocks = kif_parts(o->rows, ROW_BLOCK);
+    o->column_block = COLUMN_BLOCK;
+    while (o->column_block > WEIGHT_COLUMNS &&
+           row_blocks * kif_parts(o->chunk_columns, o->column_block) < ENOUGH_TASKS) {
+      o->column_block /= 2;
+    }
+    o->column_blocks = kif_parts(o->chunk_columns, o->column_block);
+    if (status == NULL) {
+      status = kif_parallel(call, row_blocks * o->column_blocks, block, o);
+    }
+  }
+  free(o->packed);
+  return status;
 }
 
 static OrtStatus *compute(const kif_node *node, kif_call *call) {
   const product *p = (const product *)node;
-  TRY(kif_expect_matrix(call, X, -1, p->bf16 ? -1 : p->depth));
+  TRY(kif_expect_matrix(call, WEIGHT, -1, -1));
+  const int64_t *shape = call->inputs[WEIGHT].shape;
   operands o = {.p = p,
-                .rows = call->inputs[X].shape[0],
-                .depth = call->inputs[X].shape[1],
-                .x = kif_floats(call, X),
-                .weight = {p->packed != NULL ? p->packed : kif_floats(call, WEIGHT), p->depth}};
-  if (p->bf16 && kif_parts(o.depth, 2) != p->depth) {
-    return kif_refuse(node, "input 'x' must have %lld columns, or one less, but has %lld",
-                      (long long)(2 * p->depth), (long long)o.depth);
-  }
+                .depth = shape[p->transposed],
+                .columns = shape[!p->transposed],
+                .w = {kif_floats(call, WEIGHT), shape[1], p->transposed},
+                .x = kif_floats(call, X)};
+  TRY(kif_expect_matrix(call, X, -1, o.depth));
+  o.rows = call->inputs[X].shape[0];
   const int masked = !node->op->inputs[KEPT].optional;
   if (masked || call->inputs[ADDEND].present) {
-    TRY(kif_expect_matrix(call, ADDEND, o.rows, p->columns));
+    TRY(kif_expect_matrix(call, ADDEND, o.rows, o.columns));
     *(masked ? &o.kept : &o.addend) = kif_floats(call, ADDEND);
   }
-  TRY(kif_matrix_output(call, 0, o.rows, p->columns, &o.y));
-  if (o.y == NULL || o.rows == 0 || p->columns == 0) {
+  TRY(kif_matrix_output(call, 0, o.rows, o.columns, &o.y));
+  if (o.y == NULL || o.rows == 0 || o.columns == 0) {
     return NULL;
   }
-  int64_t row_blocks = kif_parts(o.rows, ROW_BLOCK);
-  o.column_block = COLUMN_BLOCK;
-  while (o.column_block > LEAST_COLUMN_BLOCK &&
-         row_blocks * kif_parts(p->columns, o.column_block) < ENOUGH_TASKS) {
-    o.column_block /= 2;
+  o.a = (left){o.x, NULL, o.depth};
+  OrtStatus *status = NULL;
+  if (p->bf16) {
+    o.a.stride = padded_pairs(o.depth);
+    o.words = malloc(sizeof(int32_t) * (size_t)((o.rows + BF16_SPARE_ROWS) * o.a.stride + 1));
+    if (o.words == NULL) {
+      return kif_out_of_memory(node);
+    }
+    o.a.words = o.words;
+    status = kif_parallel(call, kif_parts(o.rows, WORD_ROWS), words, &o);
   }
-  o.column_blocks = kif_parts(p->columns, o.column_block);
-  return kif_parallel(call, row_blocks * o.column_blocks, block, &o);
+  if (status == NULL && o.rows <= FEW_ROWS) {
+    status = kif_parallel(call, kif_parts(o.columns, WEIGHT_COLUMNS), few_rows, &o);
+  } else if (status == NULL) {
+    status = many_rows(call, &o);
+  }
+  free(o.words);
+  return status;
 }
 
 const kif_operator KIF_OF_TIER(frozen_product) = {
@@ -172,8 +196,7 @@ const kif_operator KIF_OF_TIER(frozen_product) = {
     .outputs = {{"y", ORT_FLOAT, 0}},
     .node_size = sizeof(product),
     .create = create,
-    .compute = compute,
-    .destroy = destroy};
+    .compute = compute};
 
 const kif_operator KIF_OF_TIER(frozen_product_masked) = {
     .name = "FrozenProductMasked",
@@ -181,5 +204,4 @@ const kif_operator KIF_OF_TIER(frozen_product_masked) = {
     .outputs = {{"y", ORT_FLOAT, 0}},
     .node_size = sizeof(product),
     .create = create,
-    .compute = compute,
-    .destroy = destroy};
+    .compute = compute};

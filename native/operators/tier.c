@@ -29,8 +29,5 @@ _Static_assert(sizeof operators / sizeof *operators - 1 <= KIF_MAX_OPERATORS, "r
 
 const kif_tier KIF_OF_TIER(kif_tier) = {
     .name = KIF_TEXT(KIF_TIER),
-#ifdef __AVX512BF16__
-    .fast_bf16 = 1,
-#endif
     .operators = operators,
 };

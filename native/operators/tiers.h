@@ -8,10 +8,10 @@ enum { KIF_MAX_OPERATORS = 24 };
 
 typedef struct {
   const char *name;
-  int fast_bf16;                        /* there is an instruction for products of bf16 */
   const kif_operator *const *operators; /* NULL ends them */
 } kif_tier;
 
-extern const kif_tier kif_tier_baseline, kif_tier_avx2, kif_tier_avx512, kif_tier_avx512bf16;
+extern const kif_tier kif_tier_baseline, kif_tier_avx2, kif_tier_avx512, kif_tier_avx512bf16,
+    kif_tier_amx;
 
 #endif

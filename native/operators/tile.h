@@ -51,18 +51,58 @@ static inline panels panels_from(panels b, int64_t column) {
 /* Packs B from row-major [depth, columns] whose rows are `stride` apart. */
 static inline void pack_rows(const float *b, int64_t stride, int64_t depth, int64_t columns,
                              float *target) {
-  for (int64_t n = 0; n < columns; n += PANEL) {
-    const float *row = b + n;
-    const int64_t width = columns - n;
-    for (int64_t k = 0; k < depth; k++, row += stride, target += PANEL) {
-      if (width >= PANEL) {
-        memcpy(target, row, PANEL * sizeof(float));
+  for (int64_t k = 0; k < depth; k++, b += stride, target += PANEL) {
+    for (int64_t n = 0; n < columns; n += PANEL) {
+      float *row = target + n * depth;
+      if (columns - n >= PANEL) {
+        memcpy(row, b + n, PANEL * sizeof(float));
       } else {
-        memset(target, 0, PANEL * sizeof(float));
-        memcpy(target, row, sizeof(float) * (size_t)width);
+        memset(row, 0, PANEL * sizeof(float));
+        memcpy(row, b + n, sizeof(float) * (size_t)(columns - n));
       }
     }
   }
+}
+
+/*
+ * Writes the transpose of a square of PANEL rows, `stride` apart, row by row. (With vectors of a
+ * whole row each step swaps the halves of ever larger squares across the diagonal.)
+ */
+INLINE void transpose(const float *square, int64_t stride, float *target) {
+#if KIF_LANES == 16
+  vec v[PANEL];
+  for (int i = 0; i < PANEL; i++) {
+    v[i] = load(square + i * stride);
+  }
+#define KIF_SWAP(step, upper, lower)                                                      \
+  for (int i = 0; i < PANEL; i++) {                                                       \
+    if ((i & step) == 0) {                                                                \
+      const vec a = v[i], b = v[i + step];                                                \
+      v[i] = __builtin_shufflevector(a, b, upper);                                        \
+      v[i + step] = __builtin_shufflevector(a, b, lower);                                 \
+    }                                                                                     \
+  }
+#define KIF_LIST(...) __VA_ARGS__
+  KIF_SWAP(1, KIF_LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+           KIF_LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+  KIF_SWAP(2, KIF_LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+           KIF_LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+  KIF_SWAP(4, KIF_LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+           KIF_LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+  KIF_SWAP(8, KIF_LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+           KIF_LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+#undef KIF_LIST
+#undef KIF_SWAP
+  for (int i = 0; i < PANEL; i++) {
+    store(target + i * PANEL, v[i]);
+  }
+#else
+  for (int64_t k = 0; k < PANEL; k++) {
+    for (int64_t j = 0; j < PANEL; j++) {
+      target[k * PANEL + j] = square[j * stride + k];
+    }
+  }
+#endif
 }
 
 /* Packs B from its transpose, row-major [columns, depth] whose rows are `stride` apart. */
@@ -70,18 +110,16 @@ static inline void pack_columns(const float *b, int64_t stride, int64_t depth, i
                                 float *target) {
   for (int64_t n = 0; n < columns; n += PANEL, target += PANEL * depth) {
     const float *corner = b + n * stride;
+    int64_t k = 0;
     if (columns - n >= PANEL) {
-      for (int64_t k = 0; k < depth; k++) {
-        for (int64_t j = 0; j < PANEL; j++) {
-          target[k * PANEL + j] = corner[j * stride + k];
-        }
+      for (; k + PANEL <= depth; k += PANEL) {
+        transpose(corner + k, stride, target + k * PANEL);
       }
-      continue;
     }
-    memset(target, 0, sizeof(float) * (size_t)(PANEL * depth));
-    for (int64_t j = 0; j < columns - n; j++) {
-      for (int64_t k = 0; k < depth; k++) {
-        target[k * PANEL + j] = corner[j * stride + k];
+    const int64_t width = kif_min(PANEL, columns - n);
+    for (; k < depth; k++) {
+      for (int64_t j = 0; j < PANEL; j++) {
+        target[k * PANEL + j] = j < width ? corner[j * stride + k] : 0;
       }
     }
   }

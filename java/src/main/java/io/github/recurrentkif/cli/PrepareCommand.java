@@ -2,7 +2,6 @@ package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.memory.CacheFolder;
-import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
@@ -41,9 +40,14 @@ final class PrepareCommand implements Callable<Integer> {
   public Integer call() {
     Path cache = CacheFolder.ofThisUser().path();
     try (ModelFolder folder = ModelFolder.open(model, cache)) {
-      LoraConfig lora = Settings.defaults().with(settings).forModel(folder.config()).lora();
+      Settings chosen = Settings.defaults().with(settings).forModel(folder.config());
       TrainingArtifacts artifacts =
-          TrainingArtifacts.prepare(folder.config(), new Trainables.Adapter(lora), true, cache);
+          TrainingArtifacts.prepare(
+              folder.config(),
+              new Trainables.Adapter(chosen.lora()),
+              true,
+              chosen.get(Settings.PRECISION),
+              cache);
       // Each weight the graphs read must be there and fit.
       artifacts.training().frozen().forEach(folder::weight);
       terminal.out().println(artifacts.folder());

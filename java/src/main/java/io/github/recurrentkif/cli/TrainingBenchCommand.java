@@ -1,6 +1,7 @@
 package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.experiment.Backend;
+import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.experiment.TrainingRequests;
 import io.github.recurrentkif.memory.InputException;
 import java.io.BufferedReader;
@@ -8,6 +9,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -60,6 +62,13 @@ final class TrainingBenchCommand implements Callable<Integer> {
       description = "The setting of that name (default: 4096).")
   private int tokensPerPass;
 
+  @Option(
+      names = "--precision",
+      paramLabel = "PRECISION",
+      defaultValue = "float32",
+      description = "The setting of that name: float32, bf16-backward or bf16 (default: float32).")
+  private String precision;
+
   @Mixin private BackendOptions backendOptions;
 
   @Override
@@ -70,11 +79,13 @@ final class TrainingBenchCommand implements Callable<Integer> {
     if (tokensPerPass < 0) {
       throw new InputException("--tokens-per-pass: expected 0 or more, found " + tokensPerPass);
     }
+    Settings chosen = Settings.defaults().with(Map.of(Settings.PRECISION.name(), precision));
     BufferedReader in =
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     try (Backend backend = backendOptions.open(threads);
         TrainingRequests requests =
-            new TrainingRequests(backend, model, adapter, dropout, tokensPerPass)) {
+            new TrainingRequests(
+                backend, model, adapter, dropout, tokensPerPass, chosen.get(Settings.PRECISION))) {
       for (String line = in.readLine(); line != null; line = in.readLine()) {
         parent.terminal.out().println(requests.answer(line));
         parent.terminal.out().flush();

@@ -1,10 +1,13 @@
 package io.github.recurrentkif.experiment;
 
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.runtime.OnnxRuntime;
+import io.github.recurrentkif.runtime.OperatorLibrary;
 import io.github.recurrentkif.runtime.SessionOptions;
 import io.github.recurrentkif.training.TextModel;
 import java.nio.file.Path;
@@ -23,18 +26,64 @@ public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kerne
 
   /** A model whose trainable weights are still zero; its artifacts are prepared if need be. */
   public TextModel open(ModelFolder model, Trainables trainables) {
-    return open(model, trainables, true);
+    return open(model, trainables, Precision.FLOAT32);
+  }
+
+  /**
+   * The same, for training in a precision.
+   *
+   * @throws InputException if this backend cannot, or is slower than in float32
+   */
+  public TextModel open(ModelFolder model, Trainables trainables, Precision precision) {
+    return open(model, trainables, precision, true);
   }
 
   /** The same without any dropout, whatever the model and the adapter ask for: for comparisons. */
   public TextModel openWithoutDropout(ModelFolder model, Trainables trainables) {
-    return open(model, trainables, false);
+    return openWithoutDropout(model, trainables, Precision.FLOAT32);
   }
 
-  private TextModel open(ModelFolder model, Trainables trainables, boolean dropout) {
+  /** The same, for training in a precision. */
+  public TextModel openWithoutDropout(
+      ModelFolder model, Trainables trainables, Precision precision) {
+    return open(model, trainables, precision, false);
+  }
+
+  /**
+   * @throws InputException if this backend cannot train in that precision, or is slower than in
+   *     float32
+   */
+  public void require(Precision precision) {
+    if (precision == Precision.FLOAT32) {
+      return;
+    }
+    String asked = "precision " + Setting.print(precision) + ": ";
+    if (options.customOperatorLibraries().isEmpty()) {
+      throw new InputException(
+          asked
+              + "only packed graphs have it, which need a build with a C compiler and not --graph"
+              + " padded; use float32");
+    }
+    OperatorLibrary.search()
+        .library()
+        .filter(library -> !library.fastBf16())
+        .ifPresent(
+            library -> {
+              throw new InputException(
+                  asked
+                      + "this processor (operators for "
+                      + library.tier()
+                      + ") has no fast products of bfloat16, float32 is faster; it needs AMX, or"
+                      + " AVX-512 BF16 of AMD");
+            });
+  }
+
+  private TextModel open(
+      ModelFolder model, Trainables trainables, Precision precision, boolean dropout) {
+    require(precision);
     return new TextModel(
         model,
-        TrainingArtifacts.prepare(model.config(), trainables, dropout, cache),
+        TrainingArtifacts.prepare(model.config(), trainables, dropout, precision, cache),
         runtime,
         options,
         kernels);

@@ -5,6 +5,7 @@ import io.github.recurrentkif.continual.ContinualMethod;
 import io.github.recurrentkif.continual.TaskPlan;
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.data.Task;
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.LoraInitialization;
@@ -60,11 +61,14 @@ public final class ContinualRun implements AutoCloseable {
       RunConfiguration configuration = asked.forModel(inputs.model().config());
       SampleFormat format = formatOf(configuration, inputs);
       inputs.tasks().forEach(task -> format.prompt(task.train().getFirst()));
+      Precision precision = configuration.settings().get(Settings.PRECISION);
+      backend.require(precision);
       TrainingArtifacts artifacts =
           TrainingArtifacts.prepare(
               inputs.model().config(),
               new Trainables.Adapter(configuration.settings().lora()),
               true,
+              precision,
               backend.cache());
       // Whether every weight is there, before anything is written.
       artifacts.training().frozen().forEach(inputs.model()::weight);
@@ -131,7 +135,11 @@ public final class ContinualRun implements AutoCloseable {
    * @throws CancellationException if asked to stop; the run can be resumed
    */
   public RunResult run(RunListener listener, BooleanSupplier stop) {
-    try (TextModel text = backend.open(inputs.model(), new Trainables.Adapter(settings.lora()));
+    try (TextModel text =
+            backend.open(
+                inputs.model(),
+                new Trainables.Adapter(settings.lora()),
+                settings.get(Settings.PRECISION));
         Learner<Batch> learner =
             new Learner<>(text.weights(), backend.kernels(), objective(text), optimizer());
         ContinualMethod<Batch> method =

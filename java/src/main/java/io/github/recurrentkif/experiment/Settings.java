@@ -4,6 +4,7 @@ import io.github.recurrentkif.continual.RecurrentKifSettings;
 import io.github.recurrentkif.continual.RecurrentKifSettings.OuterLoop;
 import io.github.recurrentkif.data.CausalEncoding;
 import io.github.recurrentkif.data.PromptFormat;
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.kernels.MergeRule.Masks;
@@ -160,6 +161,12 @@ public final class Settings {
           Integer.MAX_VALUE,
           "that go through the model at once when training: longer updates are divided, which"
               + " takes less memory; 0 for all of an update");
+  public static final Setting<Precision> PRECISION =
+      Setting.choice(
+          "precision",
+          Precision.FLOAT32,
+          Precision.class,
+          "of products with the backbone's weights; bf16-backward leaves losses and answers exact");
   public static final Setting<Integer> THREADS =
       Setting.whole("threads", 0, 0, 1024, "of the processor; 0 for all cores");
   public static final Setting<Long> SEED =
@@ -204,6 +211,7 @@ public final class Settings {
           MAXIMUM_TEST_SAMPLES,
           CHECKPOINT_SECONDS,
           TOKENS_PER_PASS,
+          PRECISION,
           THREADS,
           SEED);
 

@@ -6,6 +6,7 @@ import io.github.recurrentkif.continual.RecurrentKif;
 import io.github.recurrentkif.continual.RecurrentKifSettings;
 import io.github.recurrentkif.continual.TaskPlan;
 import io.github.recurrentkif.data.Batch;
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
@@ -67,14 +68,21 @@ public final class TrainingRequests implements AutoCloseable {
    * @param tokensPerPass the setting of that name
    */
   public TrainingRequests(
-      Backend backend, Path folder, Path adapter, boolean dropout, int tokensPerPass) {
+      Backend backend,
+      Path folder,
+      Path adapter,
+      boolean dropout,
+      int tokensPerPass,
+      Precision precision) {
     this.tokensPerPass = tokensPerPass;
     this.backend = backend;
     this.adapter = PeftAdapter.open(adapter);
     this.model = ModelFolder.open(folder, backend.cache());
     Trainables trainables = new Trainables.Adapter(this.adapter.config());
     this.text =
-        dropout ? backend.open(model, trainables) : backend.openWithoutDropout(model, trainables);
+        dropout
+            ? backend.open(model, trainables, precision)
+            : backend.openWithoutDropout(model, trainables, precision);
     this.adapter.load(text.weights());
   }
 

@@ -2,9 +2,9 @@ package io.github.recurrentkif.model;
 
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Value;
+import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.BiasAddition;
 import io.github.recurrentkif.graph.operators.Embedding;
-import io.github.recurrentkif.graph.operators.LowRankUpdate;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.DropoutPlace.Side;
@@ -57,10 +57,51 @@ final class Layers {
       return y;
     }
     lora.targets().stream().filter(t -> module.endsWith("." + t)).forEach(usedTargets::add);
-    Value adapted = rows.dropped(x, side, (int) in, lora.dropout());
     Value a = graph.trainable(module + ".lora_A.weight", Shape.of(lora.rank(), in));
     Value b = graph.trainable(module + ".lora_B.weight", Shape.of(out, lora.rank()));
-    return graph.apply(new LowRankUpdate(y, adapted, a, b, lora.scale()));
+    return rows.adapted(
+        y, x, side, new TokenRows.Adapter(a, b, lora.scale(), (int) in, lora.dropout()));
+  }
+
+  /** Whether a linear layer is its weight alone. */
+  private boolean isPlain(String module, boolean biased) {
+    return !biased
+        && !(trainables instanceof Trainables.Adapter(LoraConfig lora) && lora.adapts(module));
+  }
+
+  /** What a branch gives back to the stream x: {@code x + drop(linear layer of h)}. */
+  Value residual(
+      Value x,
+      Value h,
+      String module,
+      long out,
+      long in,
+      Side side,
+      boolean biased,
+      double dropout) {
+    return isPlain(module, biased)
+        ? rows.residual(
+            x, h, parameter(module + ".weight", Shape.of(out, in)), side, (int) out, dropout)
+        : rows.residual(x, linear(h, module, out, in, side, biased), side, (int) out, dropout);
+  }
+
+  /** {@code x + drop(wo(drop(max(wi(h), 0))))}. */
+  Value feedForward(
+      Value x, Value h, String wi, String wo, int wide, int width, Side side, double dropout) {
+    if (isPlain(wi, false) && isPlain(wo, false)) {
+      TokenRows.FeedForward layer =
+          new TokenRows.FeedForward(
+              parameter(wi + ".weight", Shape.of(wide, width)),
+              parameter(wo + ".weight", Shape.of(width, wide)),
+              wide,
+              width,
+              dropout);
+      return rows.feedForward(x, h, layer, side);
+    }
+    Value activated =
+        graph.apply(new Activation(Activation.Function.RELU, linear(h, wi, wide, width, side)));
+    Value kept = rows.dropped(activated, side, wide, dropout);
+    return residual(x, kept, wo, width, wide, side, false, dropout);
   }
 
   /**

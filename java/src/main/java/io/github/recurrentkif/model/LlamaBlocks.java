@@ -3,9 +3,7 @@ package io.github.recurrentkif.model;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Activation;
-import io.github.recurrentkif.graph.operators.Product;
 import io.github.recurrentkif.graph.operators.Reshaping;
-import io.github.recurrentkif.graph.operators.Sum;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.function.UnaryOperator;
@@ -18,11 +16,13 @@ final class LlamaBlocks {
 
   private final LlamaConfig config;
   private final Graph graph;
+  private final TokenRows rows;
   private final Layers layers;
 
   LlamaBlocks(LlamaConfig config, Trainables trainables, Graph graph, TokenRows rows) {
     this.config = config;
     this.graph = graph;
+    this.rows = rows;
     this.layers = new Layers(graph, trainables, rows);
   }
 
@@ -59,15 +59,15 @@ final class LlamaBlocks {
       String block = "model.layers." + layer;
       Asked here = layer == config.layers() - 1 ? asked : all;
       Value h = norm(x, block + ".input_layernorm.weight", config.modelWidth());
-      Value attended = attention(h, layer, block + ".self_attn", turning, here);
-      x = graph.apply(new Sum(here.rows().apply(x), attended));
+      x = attention(here.rows().apply(x), h, layer, block + ".self_attn", turning, here);
       h = norm(x, block + ".post_attention_layernorm.weight", config.modelWidth());
-      x = graph.apply(new Sum(x, feedForward(h, block + ".mlp")));
+      x = feedForward(x, h, block + ".mlp");
     }
     return norm(x, "model.norm.weight", config.modelWidth());
   }
 
-  private Value attention(Value h, int layer, String name, Turning turning, Asked asked) {
+  /** x with the output of its attention added. */
+  private Value attention(Value x, Value h, int layer, String name, Turning turning, Asked asked) {
     boolean biased = config.projections().queryKeyValue();
     Value q =
         linear(asked.rows().apply(h), name + ".q_proj", innerWidth(), config.modelWidth(), biased);
@@ -79,12 +79,15 @@ final class LlamaBlocks {
     }
     q = asked.turning().turn(q, config.heads());
     k = turning.turn(k, config.keyHeads());
-    return linear(
+    return layers.residual(
+        x,
         asked.attending().attend(layer, q, k, v),
         name + ".o_proj",
         config.modelWidth(),
         innerWidth(),
-        config.projections().output());
+        Side.SOURCE,
+        config.projections().output(),
+        0);
   }
 
   private Value headNorm(Value x, String name, long width) {
@@ -93,15 +96,22 @@ final class LlamaBlocks {
         new Reshaping(norm(heads, name, config.headWidth()), graph.nodes().vector(-1, width)));
   }
 
-  private Value feedForward(Value h, String name) {
+  /** x with the output of its feed-forward layer added. */
+  private Value feedForward(Value x, Value h, String name) {
     boolean biased = config.projections().feedForward();
     int wide = config.feedForwardWidth();
     int width = config.modelWidth();
     Value gate = linear(h, name + ".gate_proj", wide, width, biased);
     Value up = linear(h, name + ".up_proj", wide, width, biased);
-    Value activated = graph.apply(new Activation(Activation.Function.SILU, gate));
-    return linear(
-        graph.apply(new Product(activated, up)), name + ".down_proj", width, wide, biased);
+    return layers.residual(
+        x,
+        rows.gated(Activation.Function.SILU, gate, up),
+        name + ".down_proj",
+        width,
+        wide,
+        Side.SOURCE,
+        biased,
+        0);
   }
 
   private Value linear(Value x, String module, long out, long in, boolean biased) {

@@ -6,6 +6,7 @@ import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Nodes;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Linear;
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.graph.operators.RotaryEmbedding;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.List;
@@ -73,16 +74,16 @@ final class LlamaGraphs implements ModelGraphs {
   }
 
   @Override
-  public List<ModelGraph> packedDecoding() {
-    return List.of(packedDecoderStep());
+  public List<ModelGraph> packedDecoding(Precision precision) {
+    return List.of(packedDecoderStep(precision));
   }
 
   /**
    * Some tokens of every sequence, prompts among them, over its cache as {@link PackedRows} has it.
    */
-  private ModelGraph packedDecoderStep() {
+  private ModelGraph packedDecoderStep(Precision precision) {
     Graph graph = new Graph();
-    PackedRows rows = new PackedRows(graph, false);
+    PackedRows rows = new PackedRows(graph, false, precision);
     LlamaBlocks blocks = new LlamaBlocks(config, trainables, graph, rows);
     TokenRows.Attending attending = attending(blocks);
     LlamaBlocks.Asked asked =

@@ -3,6 +3,7 @@ package io.github.recurrentkif.model;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Nodes;
 import io.github.recurrentkif.graph.Value;
+import io.github.recurrentkif.graph.operators.Precision;
 import java.util.List;
 
 /** The graphs of one model with one choice of what is trained. Each call writes one anew. */
@@ -27,7 +28,7 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
   List<ModelGraph> decoding();
 
   /** The same over packed rows, on operators of our own; for a backbone that is not trained. */
-  List<ModelGraph> packedDecoding();
+  List<ModelGraph> packedDecoding(Precision precision);
 
   /** Loss, gradients of all trainables, and logits, of one padded micro-batch. */
   default ModelGraph training(boolean dropout) {
@@ -36,9 +37,9 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
   }
 
   /** The same of a whole update, packed; losses token by token, no logits. */
-  default ModelGraph packedTraining(boolean dropout) {
+  default ModelGraph packedTraining(boolean dropout, Precision precision) {
     Graph graph = new Graph();
-    return learned("packed_training_model", graph, new PackedRows(graph, dropout));
+    return learned("packed_training_model", graph, new PackedRows(graph, dropout, precision));
   }
 
   private ModelGraph learned(String name, Graph graph, TokenRows rows) {

@@ -5,14 +5,21 @@ import io.github.recurrentkif.graph.ElementType;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Nodes;
 import io.github.recurrentkif.graph.Value;
+import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.Drop;
+import io.github.recurrentkif.graph.operators.DropAdd;
 import io.github.recurrentkif.graph.operators.Embedding;
+import io.github.recurrentkif.graph.operators.FrozenFeedForward;
 import io.github.recurrentkif.graph.operators.FrozenLinear;
 import io.github.recurrentkif.graph.operators.FusedRmsNorm;
+import io.github.recurrentkif.graph.operators.Gate;
 import io.github.recurrentkif.graph.operators.HeadLoss;
 import io.github.recurrentkif.graph.operators.KeyedDropout;
+import io.github.recurrentkif.graph.operators.KeyedLowRankUpdate;
 import io.github.recurrentkif.graph.operators.PackedAttention;
 import io.github.recurrentkif.graph.operators.PackedRotaryEmbedding;
+import io.github.recurrentkif.graph.operators.Precision;
+import io.github.recurrentkif.graph.operators.Sum;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.HashMap;
 import java.util.List;
@@ -38,6 +45,7 @@ final class PackedRows implements TokenRows {
 
   private final Graph graph;
   private final boolean dropout;
+  private final Precision precision;
   private final Map<String, Value> named = new HashMap<>();
   private @Nullable Value keys;
   private int places;
@@ -45,9 +53,10 @@ final class PackedRows implements TokenRows {
   /**
    * @param dropout whether anything is dropped: when training
    */
-  PackedRows(Graph graph, boolean dropout) {
+  PackedRows(Graph graph, boolean dropout, Precision precision) {
     this.graph = graph;
     this.dropout = dropout;
+    this.precision = precision;
   }
 
   @Override
@@ -66,7 +75,55 @@ final class PackedRows implements TokenRows {
 
   @Override
   public Value linear(Value x, Value weight) {
-    return graph.apply(new FrozenLinear(x, weight));
+    return graph.apply(new FrozenLinear(null, x, weight, precision));
+  }
+
+  @Override
+  public Value adapted(Value base, Value x, Side side, Adapter adapter) {
+    return graph.apply(
+        new KeyedLowRankUpdate(
+            base,
+            x,
+            adapter.a(),
+            adapter.b(),
+            adapter.scale(),
+            drops(adapter.dropout()) ? offsets(side) : null,
+            keyed(adapter.dropout())));
+  }
+
+  @Override
+  public Value residual(Value x, Value branch, Side side, int width, double probability) {
+    KeyedDropout drawn = keyed(probability);
+    return graph.apply(
+        drawn == null ? new Sum(x, branch) : new DropAdd(x, branch, offsets(side), drawn));
+  }
+
+  @Override
+  public Value residual(Value x, Value h, Value weight, Side side, int width, double probability) {
+    return drops(probability)
+        ? residual(x, linear(h, weight), side, width, probability)
+        : graph.apply(new FrozenLinear(x, h, weight, precision));
+  }
+
+  @Override
+  public Value gated(Activation.Function function, Value gate, Value up) {
+    return graph.apply(new Gate(function, gate, up));
+  }
+
+  @Override
+  public Value feedForward(Value x, Value h, FeedForward layer, Side side) {
+    boolean drops = drops(layer.dropout());
+    Value result =
+        graph.apply(
+            new FrozenFeedForward(
+                drops ? null : x,
+                h,
+                layer.wi(),
+                layer.wo(),
+                drops ? offsets(side) : null,
+                keyed(layer.dropout()),
+                precision));
+    return drops ? residual(x, result, side, layer.width(), layer.dropout()) : result;
   }
 
   @Override
@@ -206,7 +263,7 @@ final class PackedRows implements TokenRows {
     }
     Value labels = graph.input("labels", ElementType.INT64, count, Dimension.of(1));
     Value weights = graph.input("token_weights", ElementType.FLOAT32, count, Dimension.of(1));
-    HeadLoss loss = new HeadLoss(chosen, head.weight(), labels, weights, head.scale());
+    HeadLoss loss = new HeadLoss(chosen, head.weight(), labels, weights, head.scale(), precision);
     graph.differentiate(graph.apply(loss));
     graph.output(loss.tokenLosses(), "token_losses", ElementType.FLOAT32, count, Dimension.of(1));
   }
@@ -217,8 +274,12 @@ final class PackedRows implements TokenRows {
     return drawn == null ? x : graph.apply(new Drop(x, offsets(side), drawn));
   }
 
+  private boolean drops(double probability) {
+    return dropout && probability != 0;
+  }
+
   private @Nullable KeyedDropout keyed(double probability) {
-    if (!dropout || probability == 0) {
+    if (!drops(probability)) {
       return null;
     }
     if (keys == null) {

@@ -5,15 +5,19 @@ import io.github.recurrentkif.graph.ElementType;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Nodes;
 import io.github.recurrentkif.graph.Value;
+import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.Attention;
 import io.github.recurrentkif.graph.operators.BatchedBias;
 import io.github.recurrentkif.graph.operators.CrossEntropy;
 import io.github.recurrentkif.graph.operators.Dropout;
 import io.github.recurrentkif.graph.operators.Embedding;
 import io.github.recurrentkif.graph.operators.Linear;
+import io.github.recurrentkif.graph.operators.LowRankUpdate;
+import io.github.recurrentkif.graph.operators.Product;
 import io.github.recurrentkif.graph.operators.RelativePositionBias;
 import io.github.recurrentkif.graph.operators.RmsNorm;
 import io.github.recurrentkif.graph.operators.RotaryEmbedding;
+import io.github.recurrentkif.graph.operators.Sum;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.ArrayList;
 import java.util.EnumMap;
@@ -86,6 +90,29 @@ final class PaddedRows implements TokenRows {
   @Override
   public Value linear(Value x, Value weight) {
     return graph.apply(new Linear(x, weight));
+  }
+
+  @Override
+  public Value adapted(Value base, Value x, Side side, Adapter adapter) {
+    Value dropped = dropped(x, side, adapter.width(), adapter.dropout());
+    return graph.apply(new LowRankUpdate(base, dropped, adapter.a(), adapter.b(), adapter.scale()));
+  }
+
+  @Override
+  public Value residual(Value x, Value branch, Side side, int width, double probability) {
+    return graph.apply(new Sum(x, dropped(branch, side, width, probability)));
+  }
+
+  @Override
+  public Value gated(Activation.Function function, Value gate, Value up) {
+    return graph.apply(new Product(graph.apply(new Activation(function, gate)), up));
+  }
+
+  @Override
+  public Value feedForward(Value x, Value h, FeedForward layer, Side side) {
+    Value activated = graph.apply(new Activation(Activation.Function.RELU, linear(h, layer.wi())));
+    Value kept = dropped(activated, side, layer.wide(), layer.dropout());
+    return residual(x, kept, layer.wo(), side, layer.width(), layer.dropout());
   }
 
   @Override

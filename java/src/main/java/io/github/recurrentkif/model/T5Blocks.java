@@ -3,8 +3,6 @@ package io.github.recurrentkif.model;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Activation;
-import io.github.recurrentkif.graph.operators.Product;
-import io.github.recurrentkif.graph.operators.Sum;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 
@@ -41,7 +39,7 @@ final class T5Blocks {
       Value k = keys(h, self, Side.SOURCE);
       Value v = values(h, self, Side.SOURCE);
       Value o = rows.attention(q, k, v, bias, attending);
-      x = residual(x, attended(o, self, Side.SOURCE), Side.SOURCE);
+      x = attended(x, o, self, Side.SOURCE);
       x = feedForward(x, block + "1", Side.SOURCE);
     }
     return dropped(norm(x, "encoder.final_layer_norm.weight"), Side.SOURCE);
@@ -88,12 +86,12 @@ final class T5Blocks {
       Value k = keys(h, self, Side.TARGET);
       Value v = values(h, self, Side.TARGET);
       Value o = attention.toTarget(layer, q, k, v);
-      x = residual(x, attended(o, self, Side.TARGET), Side.TARGET);
+      x = attended(x, o, self, Side.TARGET);
 
       String cross = crossAttention(layer);
       h = norm(x, decoderLayer(layer, 1) + ".layer_norm.weight");
       o = attention.toSource(layer, queries(h, cross, Side.TARGET));
-      x = residual(x, attended(o, cross, Side.TARGET), Side.TARGET);
+      x = attended(x, o, cross, Side.TARGET);
       x = feedForward(x, decoderLayer(layer, 2), Side.TARGET);
     }
     return dropped(norm(x, "decoder.final_layer_norm.weight"), Side.TARGET);
@@ -182,33 +180,40 @@ final class T5Blocks {
     return layers.linear(h, attention + ".v", config.innerWidth(), config.modelWidth(), side);
   }
 
-  private Value attended(Value o, String attention, Side side) {
-    return layers.linear(o, attention + ".o", config.modelWidth(), config.innerWidth(), side);
+  /** x with the output of an attention added. */
+  private Value attended(Value x, Value o, String attention, Side side) {
+    return layers.residual(
+        x,
+        o,
+        attention + ".o",
+        config.modelWidth(),
+        config.innerWidth(),
+        side,
+        false,
+        config.dropout());
   }
 
-  private Value residual(Value x, Value branch, Side side) {
-    return graph.apply(new Sum(x, dropped(branch, side)));
-  }
-
+  /** x with the output of its feed-forward layer added. */
   private Value feedForward(Value x, String name, Side side) {
     Value h = norm(x, name + ".layer_norm.weight");
     String dense = name + ".DenseReluDense";
     int wide = config.feedForwardWidth();
     int width = config.modelWidth();
-    Value activated;
-    if (config.gated()) {
-      Value gate = activated(layers.linear(h, dense + ".wi_0", wide, width, side));
-      activated =
-          graph.apply(new Product(gate, layers.linear(h, dense + ".wi_1", wide, width, side)));
-    } else {
-      activated = activated(layers.linear(h, dense + ".wi", wide, width, side));
+    if (!config.gated() && config.activation() == Activation.Function.RELU) {
+      return layers.feedForward(
+          x, h, dense + ".wi", dense + ".wo", wide, width, side, config.dropout());
     }
+    Value activated =
+        config.gated()
+            ? rows.gated(
+                config.activation(),
+                layers.linear(h, dense + ".wi_0", wide, width, side),
+                layers.linear(h, dense + ".wi_1", wide, width, side))
+            : graph.apply(
+                new Activation(
+                    config.activation(), layers.linear(h, dense + ".wi", wide, width, side)));
     Value kept = rows.dropped(activated, side, wide, config.dropout());
-    return residual(x, layers.linear(kept, dense + ".wo", width, wide, side), side);
-  }
-
-  private Value activated(Value x) {
-    return graph.apply(new Activation(config.activation(), x));
+    return layers.residual(x, kept, dense + ".wo", width, wide, side, false, config.dropout());
   }
 
   private Value dropped(Value x, Side side) {

@@ -6,6 +6,7 @@ import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Nodes;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Linear;
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -64,14 +65,14 @@ final class T5Graphs implements ModelGraphs {
   }
 
   @Override
-  public List<ModelGraph> packedDecoding() {
-    return List.of(packedEncoder(), packedDecoderStep());
+  public List<ModelGraph> packedDecoding(Precision precision) {
+    return List.of(packedEncoder(precision), packedDecoderStep(precision));
   }
 
   /** The same over packed rows: cross_key.L and cross_value.L [source tokens, heads*width]. */
-  private ModelGraph packedEncoder() {
+  private ModelGraph packedEncoder(Precision precision) {
     Graph graph = new Graph();
-    PackedRows rows = new PackedRows(graph, false);
+    PackedRows rows = new PackedRows(graph, false, precision);
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
     Value encoded = blocks.encoder();
     for (int layer = 0; layer < config.decoderLayers(); layer++) {
@@ -85,9 +86,9 @@ final class T5Graphs implements ModelGraphs {
   }
 
   /** One token of every sequence that has a row, over its cache as {@link PackedRows} has it. */
-  private ModelGraph packedDecoderStep() {
+  private ModelGraph packedDecoderStep(Precision precision) {
     Graph graph = new Graph();
-    PackedRows rows = new PackedRows(graph, false);
+    PackedRows rows = new PackedRows(graph, false, precision);
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
     TokenRows.Attending looking = blocks.lookingBack();
     TokenRows.Attending crossing = blocks.crossing();

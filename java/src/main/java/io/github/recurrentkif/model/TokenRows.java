@@ -1,6 +1,7 @@
 package io.github.recurrentkif.model;
 
 import io.github.recurrentkif.graph.Value;
+import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -48,10 +49,41 @@ interface TokenRows {
   /** {@code x W^T} with W [out, in]. */
   Value linear(Value x, Value weight);
 
+  /**
+   * A low-rank adapter: {@code base + scale * (drop(x) A^T) B^T}.
+   *
+   * @param x [rows of the side, width]
+   */
+  Value adapted(Value base, Value x, Side side, Adapter adapter);
+
+  /**
+   * The matrices of an adapter.
+   *
+   * @param width of its input
+   */
+  record Adapter(Value a, Value b, float scale, int width, double dropout) {}
+
   Value norm(Value x, Value scale, float epsilon);
 
   /** x [rows of the side, width] with elements dropped, where this graph drops. */
   Value dropped(Value x, Side side, int width, double probability);
+
+  /** {@code x + drop(branch)}: rows of the side, width. */
+  Value residual(Value x, Value branch, Side side, int width, double probability);
+
+  /** {@code x + drop(h W^T)} with W [width, in]. */
+  default Value residual(Value x, Value h, Value weight, Side side, int width, double probability) {
+    return residual(x, linear(h, weight), side, width, probability);
+  }
+
+  /** {@code f(gate) * up}. */
+  Value gated(Activation.Function function, Value gate, Value up);
+
+  /** {@code x + drop(drop(max(h Wi^T, 0)) Wo^T)} with Wi [wide, width], Wo [width, wide]. */
+  Value feedForward(Value x, Value h, FeedForward layer, Side side);
+
+  /** A feed-forward layer with ReLU and without adapters. */
+  record FeedForward(Value wi, Value wo, int wide, int width, double dropout) {}
 
   /** What attention within a side adds to its scores; layers share it. */
   Value positionBias(DistanceBias bias, Attending attending);

@@ -1,6 +1,7 @@
 package io.github.recurrentkif.model;
 
 import io.github.recurrentkif.graph.OnnxWriter;
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.memory.AtomicFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
@@ -58,21 +59,28 @@ public record TrainingArtifacts(
   public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 5;
+  private static final int VERSION = 6;
 
   private static final String DESCRIPTION = "artifacts.json";
+
+  /** {@link #prepare(ModelConfig, Trainables, boolean, Precision, Path)} in float32. */
+  public static TrainingArtifacts prepare(
+      ModelConfig config, Trainables trainables, boolean dropout, Path cache) {
+    return prepare(config, trainables, dropout, Precision.FLOAT32, cache);
+  }
 
   /**
    * Takes the artifacts from the cache, or writes them there first.
    *
    * @param dropout whether the training graph drops, as the model and the adapter ask for
+   * @param precision of the packed training graph
    */
   public static TrainingArtifacts prepare(
-      ModelConfig config, Trainables trainables, boolean dropout, Path cache) {
-    Path folder = cache.resolve("artifacts").resolve(key(config, trainables, dropout));
+      ModelConfig config, Trainables trainables, boolean dropout, Precision precision, Path cache) {
+    Path folder = cache.resolve("artifacts").resolve(key(config, trainables, dropout, precision));
     try {
       if (!Files.isRegularFile(folder.resolve(DESCRIPTION))) {
-        write(config, trainables, dropout, folder);
+        write(config, trainables, dropout, precision, folder);
       }
       return read(folder);
     } catch (IOException e) {
@@ -85,8 +93,9 @@ public record TrainingArtifacts(
     }
   }
 
-  private static String key(ModelConfig config, Trainables trainables, boolean dropout) {
-    String everything = VERSION + " " + config + " " + trainables + " " + dropout;
+  private static String key(
+      ModelConfig config, Trainables trainables, boolean dropout, Precision precision) {
+    String everything = VERSION + " " + config + " " + trainables + " " + dropout + " " + precision;
     try {
       byte[] hash =
           MessageDigest.getInstance("SHA-256").digest(everything.getBytes(StandardCharsets.UTF_8));
@@ -96,11 +105,12 @@ public record TrainingArtifacts(
     }
   }
 
-  private static void write(ModelConfig config, Trainables trainables, boolean dropout, Path folder)
+  private static void write(
+      ModelConfig config, Trainables trainables, boolean dropout, Precision precision, Path folder)
       throws IOException {
     Files.createDirectories(folder.getParent());
     Path temporary = Files.createTempDirectory(folder.getParent(), "unfinished-");
-    List<ModelGraph> graphs = graphs(config, trainables, dropout);
+    List<ModelGraph> graphs = graphs(config, trainables, dropout, precision);
     for (ModelGraph graph : graphs) {
       Files.write(temporary.resolve(graph.name() + ".onnx"), onnx(graph));
     }
@@ -122,16 +132,16 @@ public record TrainingArtifacts(
   }
 
   private static List<ModelGraph> graphs(
-      ModelConfig config, Trainables trainables, boolean dropout) {
+      ModelConfig config, Trainables trainables, boolean dropout, Precision precision) {
     ModelGraphs of = ModelGraphs.of(config, trainables);
     List<ModelGraph> graphs = new ArrayList<>();
     graphs.add(of.training(dropout));
     switch (trainables) {
       case Trainables.Adapter _ -> {
-        graphs.add(of.packedTraining(dropout));
-        graphs.addAll(of.packedDecoding());
+        graphs.add(of.packedTraining(dropout, precision));
+        graphs.addAll(of.packedDecoding(precision));
       }
-      case Trainables.Nothing _ -> graphs.addAll(of.packedDecoding());
+      case Trainables.Nothing _ -> graphs.addAll(of.packedDecoding(precision));
       case Trainables.EveryWeight _ -> {}
     }
     graphs.addAll(of.decoding());

@@ -2,7 +2,6 @@ package io.github.recurrentkif.runtime;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.github.recurrentkif.memory.BuiltLibrary;
 import io.github.recurrentkif.memory.CacheFolder;
@@ -14,7 +13,6 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
-import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
@@ -34,16 +32,6 @@ public final class OperatorLibrary {
   /** The domain of the operators. */
   public static final String DOMAIN = "recurrentkif";
 
-  /** Columns that lie beside each other in a packed weight. */
-  public static final int PANEL = 16;
-
-  /** What a packed weight holds. */
-  public enum Precision {
-    FLOAT32,
-    /** Two numbers, neighbours along the depth, in each word of 32 bits. */
-    BF16
-  }
-
   /**
    * Whether there are operators, and why or why not.
    *
@@ -54,8 +42,6 @@ public final class OperatorLibrary {
   private final Path path;
   private final String tier;
   private final boolean fastBf16;
-  private final MethodHandle packedSize;
-  private final MethodHandle pack;
 
   private OperatorLibrary(Path path) {
     this.path = path;
@@ -80,14 +66,6 @@ public final class OperatorLibrary {
     } catch (Throwable e) {
       throw rethrown(e);
     }
-    this.packedSize =
-        linker.downcallHandle(
-            symbols.findOrThrow("kif_operators_packed_size"),
-            FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT));
-    this.pack =
-        linker.downcallHandle(
-            symbols.findOrThrow("kif_operators_pack"),
-            FunctionDescriptor.ofVoid(ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS));
   }
 
   /**
@@ -143,7 +121,7 @@ public final class OperatorLibrary {
     return path;
   }
 
-  /** The instruction set that they use: baseline, avx2, avx512 or avx512bf16. */
+  /** The instruction set that they use: baseline, avx2, avx512, avx512bf16 or amx. */
   public String tier() {
     return tier;
   }
@@ -151,46 +129,6 @@ public final class OperatorLibrary {
   /** Whether bf16 products are faster than float32 ones on this processor. */
   public boolean fastBf16() {
     return fastBf16;
-  }
-
-  /** Bytes of a packed weight for a product of that depth and so many columns. */
-  public long packedSize(long depth, long columns, Precision precision) {
-    try {
-      return Float.BYTES
-          * (long) packedSize.invokeExact(depth, columns, precision == Precision.BF16 ? 1 : 0);
-    } catch (Throwable e) {
-      throw rethrown(e);
-    }
-  }
-
-  /**
-   * Packs a weight for {@code FrozenProduct} as its three-dimensional input [ceil(columns / 16),
-   * depth or half of it rounded up, 16].
-   *
-   * @param weight row-major float32 [rows, columns]
-   * @param transposed whether the product is with the transpose: then the depth is columns and the
-   *     product has so many columns as the weight has rows
-   * @param packed native memory of {@link #packedSize} bytes
-   */
-  public void pack(
-      MemorySegment weight,
-      long rows,
-      long columns,
-      boolean transposed,
-      Precision precision,
-      MemorySegment packed) {
-    long size = packedSize(transposed ? columns : rows, transposed ? rows : columns, precision);
-    if (weight.byteSize() != rows * columns * Float.BYTES || packed.byteSize() != size) {
-      throw new IllegalArgumentException(
-          "packing [%d, %d] from %d bytes into %d, not %d"
-              .formatted(rows, columns, weight.byteSize(), packed.byteSize(), size));
-    }
-    try {
-      pack.invokeExact(
-          weight, rows, columns, transposed ? 1 : 0, precision == Precision.BF16 ? 1 : 0, packed);
-    } catch (Throwable e) {
-      throw rethrown(e);
-    }
   }
 
   /** Foreign calls declare Throwable, but only the programmer's errors come out of them. */

@@ -3,14 +3,18 @@ package io.github.recurrentkif.experiment;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.RequiredOperators;
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.experiment.verification.Measure;
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.memory.CacheFolder;
+import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.LoraInitialization;
@@ -33,6 +37,7 @@ import java.util.Objects;
 import java.util.SequencedSet;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -99,11 +104,46 @@ class PackedTrainingTest {
     assertEquals(one.outcomes(), three.outcomes());
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"t5", "qwen3"})
+  void bf16CostsALittleAndOnlyWhereItIsAskedFor(String name) throws Exception {
+    if (!RequiredOperators.library(CacheFolder.ofThisUser()).fastBf16()) {
+      assertThrows(
+          InputException.class, () -> train(name, operators(), 1, 0, Precision.BF16_BACKWARD));
+      return;
+    }
+    Outcome exact = train(name, operators(), 1, 0).outcomes().getFirst();
+    Outcome backward =
+        train(name, operators(), 1, 0, Precision.BF16_BACKWARD).outcomes().getFirst();
+    assertEquals(exact.losses(), backward.losses());
+    assertNotEquals(exact.gradientNorm(), backward.gradientNorm());
+    assertEquals(1, backward.gradientNorm() / exact.gradientNorm(), 0.02);
+    Outcome both = train(name, operators(), 1, 0, Precision.BF16).outcomes().getFirst();
+    assertNotEquals(exact.losses(), both.losses());
+    assertEquals(1, both.meanLoss() / exact.meanLoss(), 0.02);
+    assertEquals(1, both.gradientNorm() / exact.gradientNorm(), 0.1);
+  }
+
+  @Test
+  void bf16IsRefusedOnPaddedGraphs() {
+    String message =
+        String.valueOf(
+            assertThrows(InputException.class, () -> train("t5", List.of(), 1, 0, Precision.BF16))
+                .getMessage());
+    assertTrue(message.startsWith("precision bf16: only packed graphs have it"), message);
+  }
+
   private static List<Path> operators() {
     return List.of(RequiredOperators.library(CacheFolder.ofThisUser()).path());
   }
 
   private static Trace train(String name, List<Path> operators, int threads, int tokensPerPass)
+      throws Exception {
+    return train(name, operators, threads, tokensPerPass, Precision.FLOAT32);
+  }
+
+  private static Trace train(
+      String name, List<Path> operators, int threads, int tokensPerPass, Precision precision)
       throws Exception {
     CacheFolder cache = CacheFolder.ofThisUser();
     SessionOptions options =
@@ -118,7 +158,7 @@ class PackedTrainingTest {
             new Backend(
                 OnnxRuntime.load(), options, CpuKernels.open(threads).kernels(), cache.path());
         ModelFolder model = ModelFolder.open(folder(name), cache.path());
-        TextModel text = backend.open(model, new Trainables.Adapter(lora));
+        TextModel text = backend.open(model, new Trainables.Adapter(lora), precision);
         Learner<Batch> learner =
             new Learner<>(
                 text.weights(),

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.SmallModel;
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.LoraConfig;
@@ -52,7 +53,7 @@ class TrainingRequestsTest {
       LoraInitialization.initialize(text.weights(), RandomKey.ofSeed(3));
       PeftAdapter.write(adapter, lora, folder.config(), model.toString(), text.weights());
     }
-    requests = new TrainingRequests(backend, model, adapter, false, 0);
+    requests = new TrainingRequests(backend, model, adapter, false, 0, Precision.FLOAT32);
   }
 
   @AfterEach

@@ -36,7 +36,7 @@ final class OperatorRun {
 
   /** Those that this processor can run. */
   static List<String> tiers() {
-    List<String> all = List.of("baseline", "avx2", "avx512", "avx512bf16");
+    List<String> all = List.of("baseline", "avx2", "avx512", "avx512bf16", "amx");
     return all.subList(0, all.indexOf(library().tier()) + 1);
   }
 

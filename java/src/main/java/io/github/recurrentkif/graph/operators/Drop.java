@@ -29,22 +29,22 @@ public final class Drop implements Operator {
 
   @Override
   public Value forward(Nodes nodes) {
-    return dropped(nodes, x);
+    return dropped(nodes, x, offsets, dropout);
   }
 
   @Override
   public void backward(Nodes nodes, Value dy, Gradients gradients) {
     if (gradients.needs(x)) {
-      gradients.add(x, dropped(nodes, dy));
+      gradients.add(x, dropped(nodes, dy, offsets, dropout));
     }
   }
 
-  private Value dropped(Nodes nodes, Value value) {
+  static Value dropped(Nodes nodes, Value x, Value offsets, KeyedDropout dropout) {
     return nodes
         .own(
             "Drop",
             1,
-            List.of(value, offsets, dropout.keys()),
+            List.of(x, offsets, dropout.keys()),
             dropout.placeAttribute(),
             dropout.probabilityAttribute())
         .getFirst();

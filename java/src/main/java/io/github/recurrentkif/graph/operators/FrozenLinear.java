@@ -10,39 +10,76 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * {@code y = x W^T} with a weight that never changes, which our own operator packs once: x [rows,
- * in], W [out, in], y [rows, out]; {@code dx = dy W}, added to what dx is so far.
+ * {@code y = x W^T}, added to another value if there is one, with a weight that never changes: x
+ * [rows, in], W [out, in], y [rows, out]; {@code dx = dy W}, added to what dx is so far.
  */
 public final class FrozenLinear implements Operator {
 
+  private final @Nullable Value addend;
   private final Value x;
   private final Value weight;
+  private final Precision precision;
 
-  public FrozenLinear(Value x, Value weight) {
+  /**
+   * @param addend [rows, out]
+   */
+  public FrozenLinear(@Nullable Value addend, Value x, Value weight, Precision precision) {
+    requireFrozen(weight);
+    this.addend = addend;
+    this.x = x;
+    this.weight = weight;
+    this.precision = precision;
+  }
+
+  static void requireFrozen(Value weight) {
     if (weight.differentiable()) {
       throw new IllegalArgumentException(weight + " is trained, not frozen");
     }
-    this.x = x;
-    this.weight = weight;
   }
 
   @Override
   public List<Value> inputs() {
-    return List.of(x);
+    return addend == null ? List.of(x) : List.of(addend, x);
   }
 
   @Override
   public Value forward(Nodes nodes) {
-    return product(nodes, x, weight, true, null);
+    return forward(nodes, x, weight, addend, "none", precision);
   }
 
   @Override
   public void backward(Nodes nodes, Value dy, Gradients gradients) {
-    gradients.addInto(x, sum -> product(nodes, dy, weight, false, sum));
+    if (addend != null) {
+      gradients.add(addend, dy);
+    }
+    gradients.addInto(x, sum -> backward(nodes, dy, weight, sum, precision));
+  }
+
+  /** {@code activation(x W^T + addend)}. */
+  static Value forward(
+      Nodes nodes,
+      Value x,
+      Value weight,
+      @Nullable Value addend,
+      String activation,
+      Precision precision) {
+    return product(nodes, x, weight, addend, 1, activation, precision.forward());
+  }
+
+  /** {@code dy W + addend}. */
+  static Value backward(
+      Nodes nodes, Value dy, Value weight, @Nullable Value addend, Precision precision) {
+    return product(nodes, dy, weight, addend, 0, "none", precision.backward());
   }
 
   private static Value product(
-      Nodes nodes, Value x, Value weight, boolean transposed, @Nullable Value addend) {
+      Nodes nodes,
+      Value x,
+      Value weight,
+      @Nullable Value addend,
+      int transposed,
+      String activation,
+      String precision) {
     List<@Nullable Value> inputs =
         addend == null ? Arrays.asList(x, weight) : Arrays.asList(x, weight, addend);
     return nodes
@@ -50,10 +87,10 @@ public final class FrozenLinear implements Operator {
             "FrozenProduct",
             1,
             inputs,
-            Attribute.of("transposed", transposed ? 1 : 0),
+            Attribute.of("transposed", transposed),
             Attribute.of("scale", 1f),
-            Attribute.of("activation", "none"),
-            Attribute.of("precision", "float32"))
+            Attribute.of("activation", activation),
+            Attribute.of("precision", precision))
         .getFirst();
   }
 }

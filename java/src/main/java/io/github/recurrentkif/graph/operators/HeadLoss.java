@@ -21,17 +21,18 @@ public final class HeadLoss implements Operator {
   private final Value labels;
   private final Value weights;
   private final float scale;
+  private final Precision precision;
   private @Nullable List<Value> results;
 
-  public HeadLoss(Value x, Value head, Value labels, Value weights, float scale) {
-    if (head.differentiable()) {
-      throw new IllegalArgumentException(head + " is trained, not frozen");
-    }
+  public HeadLoss(
+      Value x, Value head, Value labels, Value weights, float scale, Precision precision) {
+    FrozenLinear.requireFrozen(head);
     this.x = x;
     this.head = head;
     this.labels = labels;
     this.weights = weights;
     this.scale = scale;
+    this.precision = precision;
   }
 
   @Override
@@ -47,7 +48,8 @@ public final class HeadLoss implements Operator {
             3,
             List.of(x, head, labels, weights),
             Attribute.of("scale", scale),
-            Attribute.of("precision", "float32"));
+            Attribute.of("precision", precision.forward()),
+            Attribute.of("gradient_precision", precision.backward()));
     return results.getFirst();
   }
 

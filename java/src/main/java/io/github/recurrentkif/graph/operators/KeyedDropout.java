@@ -17,8 +17,17 @@ public record KeyedDropout(Value keys, int place, double probability) {
     return Attribute.of("place", place);
   }
 
-  /** The multiple of 2^-24 that the generator compares with: exact in float32. */
   Attribute probabilityAttribute() {
-    return Attribute.of("probability", (float) (Math.ceil(probability * (1 << 24)) / (1 << 24)));
+    return Attribute.of("probability", exactProbability());
+  }
+
+  /** The multiple of 2^-24 that the generator compares with: exact in float32. */
+  private float exactProbability() {
+    return (float) (Math.ceil(probability * (1 << 24)) / (1 << 24));
+  }
+
+  /** What an element that is not dropped is multiplied by. */
+  float keptValue() {
+    return (float) (1 / (1 - (double) exactProbability()));
   }
 }
