@@ -1,5 +1,6 @@
 """Compiles libkif with native/build.sh; it and the PTX go into the wheel, beside the Python files."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -25,7 +26,8 @@ class BuildWithLibrary(build_py):
         if sys.platform not in ("linux", "darwin"):
             sys.exit(f"recurrent-kif builds on Linux and macOS, not on {platform.system()}")
         package = Path(self.build_lib).resolve() / "recurrent_kif"
-        work = package.parent.parent / "native"
+        # KIF_NATIVE_WORK keeps what was compiled for the next time.
+        work = Path(os.environ.get("KIF_NATIVE_WORK") or package.parent.parent / "native").resolve()
         subprocess.run(["sh", str(script), str(work)], check=True)
         built = sorted(work.glob(f"*/{LIBRARY}"))
         if "kif.operators=optional" in (work / "test.properties").read_text() or not built:

@@ -5,7 +5,8 @@
 #
 # PYTHON needs pip, setuptools, numpy and pytest; with torch, the tests of tensors run, too, with
 # transformers and peft those of the callback. Arrays on a GPU are tested with the CUDA kernels
-# compiled for the processor, where there is a C++ compiler.
+# compiled for the processor, where there is a C++ compiler. KIF_NATIVE_WORK and KIF_CUDA_EMULATOR
+# name folders that keep what was compiled.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 
 /** Builds and installs native/python and runs its own tests, where KIF_PYTHON names a Python. */
@@ -23,7 +24,15 @@ class PythonPackageTest {
 
   /** What the command says if it fails, and nothing if it does not. */
   private static String run(String... command) throws Exception {
-    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+    // The folders in which the build compiled them: nothing is compiled twice.
+    builder
+        .environment()
+        .put("KIF_NATIVE_WORK", Path.of("target/native").toAbsolutePath().toString());
+    builder
+        .environment()
+        .put("KIF_CUDA_EMULATOR", Path.of("target/cuda-emulator").toAbsolutePath().toString());
+    Process process = builder.start();
     String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     int status = process.waitFor();
     return status == 0 ? "" : "status " + status + "\n" + said;
