@@ -1,10 +1,13 @@
 """Merges the same models with kif and with mergekit, in turns, and compares results, time and memory.
 
     bench/compare-fuse [--millions N] [--rounds N] [--rules ties,linear,...] [--threads N]
+                       [--scratch DIR] [--page docs/fusion.md]
 
 Makes a base and two models of the shape of LLaMA with random weights (bfloat16 for the measurement,
 float32 and small for the comparison of results), merges them by every rule with both programs, as
-processes of their own, in turns, and writes bench/results/fuse-PROCESSOR.json and a table.
+processes of their own, in turns, and writes bench/results/fuse-PROCESSOR.json and a table, with
+--page also between the marks of that page. --scratch is where models and results lie (about 5 GB for
+469 million weights); a disk slower than the programs hides what they do, memory (/dev/shm) does not.
 
 Results are compared first, in float32. Where mergekit has to choose among equal magnitudes at the
 threshold (it sorts and takes exactly k), so that single elements may differ, their share is told;
@@ -163,6 +166,15 @@ def compare(rule, models, ours, theirs):
     return f"{apart} of {elements} differ by more than 1e-6"
 
 
+BEGIN, END = "<!-- measured by bench/compare-fuse -->", "<!-- end -->"
+
+
+def write_between_marks(page, lines):
+    text = page.read_text()
+    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    page.write_text(text[:begin] + "\n\n" + "\n".join(lines) + "\n\n" + text[end:])
+
+
 def processor():
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -177,10 +189,12 @@ def main():
     parser.add_argument("--rules", default="ties,linear")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--mergekit", default=str(Path(sys.executable).parent / "mergekit-yaml"))
+    parser.add_argument("--scratch", type=Path, help="default: the usual folder for such")
+    parser.add_argument("--page", type=Path, help="where a table stands between marks")
     parser.add_argument("--results", type=Path, default=REPOSITORY / "bench/results")
     arguments = parser.parse_args()
     rules = arguments.rules.split(",")
-    with tempfile.TemporaryDirectory(prefix="compare-fuse-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="compare-fuse-", dir=arguments.scratch) as scratch:
         scratch = Path(scratch)
         small = scratch / "small"
         make(small, shape_of(0), torch.float32)
@@ -226,17 +240,27 @@ def main():
             }
             rows.append(row)
         size = sum(v.stat().st_size for v in large.glob("a/*.safetensors")) / 2
-    print(f"\n{size / 1e6:.0f} million weights, bfloat16, {arguments.threads} threads\n")
-    print("| rule | kif, s | mergekit, s | faster by | peak RSS, MB | files read once, one written, s |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    table = [
+        f"{size / 1e6:.0f} million weights, bfloat16, {arguments.threads} threads, {processor()};"
+        f" medians of {arguments.rounds}; files in"
+        f" {'memory' if str(arguments.scratch).startswith('/dev/shm') else 'a folder on disk'}:",
+        "",
+        "| rule | kif, s | mergekit, s | faster by | peak RSS, MB | a copy, s | kif to a copy |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for row in rows:
         median = {k: statistics.median(v) for k, v in row["seconds"].items()}
-        print(
+        table.append(
             f"| {row['rule']} | {median['kif']:.1f} | {median['mergekit']:.1f} "
             f"| {median['mergekit'] / median['kif']:.1f} "
             f"| {row['peak_mb']['kif']:.0f} and {row['peak_mb']['mergekit']:.0f} "
-            f"| {median['copy']:.1f} |"
+            f"| {median['copy']:.1f} | {median['kif'] / median['copy']:.1f} |"
         )
+    table.append("")
+    table.append("A copy reads each input once and writes one result, by `read` and `cp`.")
+    print("\n" + "\n".join(table))
+    if arguments.page:
+        write_between_marks(arguments.page, table)
     arguments.results.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
     target = arguments.results / f"fuse-{name}.json"

@@ -33,6 +33,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -183,6 +184,7 @@ final class FuseCommand implements Callable<Integer> {
   public Integer call() {
     FusedFolder.requireFree(output);
     List<Named> named = named();
+    requireApart(named);
     boolean anyAdapter = named.stream().anyMatch(model -> StoredModel.isAdapter(model.path()));
     if (anyAdapter && adapters == null) {
       throw new InputException(
@@ -227,6 +229,22 @@ final class FuseCommand implements Callable<Integer> {
     } finally {
       opened.forEach(Weights::close);
     }
+  }
+
+  /**
+   * @throws InputException if the result would lie within a folder that is merged
+   */
+  private void requireApart(List<Named> named) {
+    Path result = output.toAbsolutePath().normalize();
+    Stream.concat(named.stream().map(Named::path), Stream.ofNullable(base))
+        .filter(input -> result.startsWith(input.toAbsolutePath().normalize()))
+        .findFirst()
+        .ifPresent(
+            input -> {
+              throw new InputException(
+                  "%s lies within %s, which is merged; name a folder outside of it"
+                      .formatted(output, input));
+            });
   }
 
   private void fuse(

@@ -1,0 +1,112 @@
+package io.github.recurrentkif.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.recurrentkif.SmallModel;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code kif fuse} as a user types it. */
+class FuseCommandTest {
+
+  private static final String WEIGHTS = "model.safetensors";
+
+  @TempDir Path folder;
+  private Path model;
+  private Path output;
+
+  @BeforeEach
+  void writeModel() {
+    model = SmallModel.writeModel(folder.resolve("model"));
+    output = folder.resolve("merged");
+  }
+
+  private record Outcome(int status, String message) {}
+
+  private Outcome fuse(Object... options) {
+    List<String> arguments = new ArrayList<>(List.of("fuse", "--threads=2"));
+    Arrays.stream(options).map(Object::toString).forEach(arguments::add);
+    ByteArrayOutputStream err = new ByteArrayOutputStream();
+    Terminal terminal =
+        new Terminal(
+            new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8),
+            new PrintStream(err, true, StandardCharsets.UTF_8),
+            false,
+            false,
+            80);
+    int status = Main.run(terminal, arguments.toArray(String[]::new));
+    return new Outcome(status, err.toString(StandardCharsets.UTF_8));
+  }
+
+  private void assertRefused(Outcome outcome, String words) throws IOException {
+    assertEquals(2, outcome.status, outcome.message);
+    assertTrue(outcome.message.contains(words), outcome.message);
+    try (Stream<Path> left = Files.list(folder)) {
+      assertTrue(left.noneMatch(path -> path.toString().contains("merged")), "something is left");
+    }
+  }
+
+  @Test
+  void a_model_merged_with_itself_is_itself() throws IOException {
+    Outcome outcome =
+        fuse("--rule=linear", "--model=" + model, "--model=" + model, "--output=" + output);
+    assertEquals(0, outcome.status, outcome.message);
+    assertTrue(Files.exists(output.resolve("tokenizer.json")));
+    Outcome again =
+        fuse("--rule=linear", "--model=" + output, "--output=" + folder.resolve("again"));
+    assertEquals(0, again.status, again.message);
+    assertArrayEquals(
+        Files.readAllBytes(output.resolve(WEIGHTS)),
+        Files.readAllBytes(folder.resolve("again").resolve(WEIGHTS)));
+  }
+
+  @Test
+  void a_result_within_what_is_merged_is_refused() throws IOException {
+    Path inside = model.resolve("merged");
+    assertRefused(
+        fuse("--rule=linear", "--model=" + model, "--output=" + inside), "lies within " + model);
+    assertRefused(
+        fuse(
+            "--rule=ties",
+            "--base=" + model,
+            "--model=" + model,
+            "--output=" + model.resolve("../model/merged")),
+        "lies within");
+    assertTrue(Files.notExists(inside));
+  }
+
+  @Test
+  void a_file_cut_short_is_refused() throws IOException {
+    Path cut = SmallModel.writeModel(folder.resolve("cut"));
+    byte[] whole = Files.readAllBytes(cut.resolve(WEIGHTS));
+    Files.write(cut.resolve(WEIGHTS), Arrays.copyOf(whole, whole.length - 100));
+    assertRefused(
+        fuse("--rule=linear", "--model=" + model, "--model=" + cut, "--output=" + output),
+        "may be cut short");
+  }
+
+  @Test
+  void options_that_make_no_sense_are_refused() throws IOException {
+    assertRefused(
+        fuse("--rule=average", "--model=" + model, "--output=" + output), "--rule must be");
+    assertRefused(fuse("--rule=ties", "--model=" + model, "--output=" + output), "needs --base");
+    assertRefused(
+        fuse("--rule=linear", "--model=" + model + "=much", "--output=" + output),
+        "expected a number");
+    assertRefused(
+        fuse("--rule=kif", "--base=" + model, "--new=" + model, "--output=" + output), "--old");
+  }
+}
