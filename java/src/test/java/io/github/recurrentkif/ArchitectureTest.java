@@ -61,6 +61,7 @@ class ArchitectureTest {
           Map.entry("experiment", with(below(3), "continual")),
           Map.entry("experiment.sweep", with(below(3), "continual", "experiment")),
           Map.entry("experiment.verification", with(below(3), "continual", "experiment")),
+          Map.entry("engine", with(below(3), "continual", "experiment")),
           Map.entry(
               "cli",
               with(

@@ -19,7 +19,7 @@ import java.util.concurrent.atomic.LongAdder;
  * What is learned in each task of a run, and the memory of the tasks before it. Which samples are
  * drawn follows from the key and the number of the task alone.
  */
-final class TaskPlans {
+public final class TaskPlans {
 
   private final Settings settings;
   private final SampleFormat format;
@@ -29,7 +29,7 @@ final class TaskPlans {
   private final List<EncodedSample> memory = new ArrayList<>();
   private final LongAdder tokens = new LongAdder();
 
-  TaskPlans(
+  public TaskPlans(
       Settings settings,
       SampleFormat format,
       MemoryUse memoryUse,
@@ -42,7 +42,8 @@ final class TaskPlans {
     this.remembering = remembering;
   }
 
-  TaskPlan<Batch> plan(int number, Task task) {
+  /** The plan of the task of that number. */
+  public TaskPlan<Batch> plan(int number, Task task) {
     List<EncodedSample> samples = encode(task.train());
     List<EncodedSample> replayed = List.of();
     switch (memoryUse) {
@@ -77,7 +78,7 @@ final class TaskPlans {
   }
 
   /** Keeps some samples of a finished task. */
-  void remember(int number, Task task) {
+  public void remember(int number, Task task) {
     if (memoryUse != MemoryUse.NONE) {
       memory.addAll(
           encode(

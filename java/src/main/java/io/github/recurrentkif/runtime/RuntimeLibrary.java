@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.jar.Attributes;
 import java.util.jar.JarEntry;
 import java.util.jar.Manifest;
@@ -86,11 +87,13 @@ public record RuntimeLibrary(Path path, Source source, String explanation) {
   }
 
   static RuntimeLibrary extracted(Platform platform, CacheFolder cache) {
-    String resource = "/ai/onnxruntime/native/" + platform.folder() + "/" + platform.fileName();
-    URL url = RuntimeLibrary.class.getResource(resource);
+    String resource = "ai/onnxruntime/native/" + platform.folder() + "/" + platform.fileName();
+    // By the loader: as modules, that jar is another one than ours.
+    ClassLoader loader = Objects.requireNonNull(RuntimeLibrary.class.getClassLoader());
+    URL url = loader.getResource(resource);
     if (url == null) {
       throw new OnnxRuntimeException(
-          "no ONNX Runtime for this machine: no resource "
+          "no ONNX Runtime for this machine: no resource /"
               + resource
               + " on the class path. Add Microsoft's onnxruntime jar, or set "
               + VARIABLE
