@@ -30,7 +30,7 @@ import org.jspecify.annotations.Nullable;
  *     - recurrent-kif: {quantile: [0.7, 0.8]}
  *   orders:
  *     short: [dbpedia, amazon]
- *     long: configs/order-4.yaml
+ *     long: order-4.yaml
  *   seeds: [1, 2, 3]
  *   settings:
  *     lora-rank: [4, 8]
@@ -180,7 +180,7 @@ record SweepFile(
     return name.replaceFirst("\\.(ya?ml|json)$", "");
   }
 
-  /** A list, or a configuration file that has one. */
+  /** A list, or a configuration file that has one; its path is seen from the sweep's file. */
   private static List<String> tasks(Path file, YamlNode node) {
     if (!(node instanceof YamlNode.Text(String path, int line))) {
       return YamlNode.words(file, node);
@@ -188,7 +188,7 @@ record SweepFile(
     if (path.contains(",")) {
       return YamlNode.words(file, node);
     }
-    return RunRequest.read(Path.of(path))
+    return RunRequest.read(file.resolveSibling(path))
         .tasks()
         .orElseThrow(() -> YamlNode.at(file, line, path + " names no tasks"));
   }

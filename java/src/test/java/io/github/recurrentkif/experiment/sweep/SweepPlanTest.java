@@ -112,13 +112,12 @@ class SweepPlanTest {
 
   @Test
   void orders_come_from_files_and_combinations_can_be_left_out() throws IOException {
-    Path order = folder.resolve("order-9.yaml");
-    Files.writeString(order, "tasks: [x, y]\n");
+    Files.writeString(folder.resolve("order-9.yaml"), "tasks: [x, y]\n");
     SweepPlan plan =
         plan(
             "grid:",
             "  methods: [recurrent-kif, sequential-lora]",
-            "  orders: [" + order + "]",
+            "  orders: [order-9.yaml]",
             "  seeds: [1, 2, 3]",
             "exclude:",
             "  - {method: sequential-lora, seed: 2}",
@@ -130,6 +129,27 @@ class SweepPlanTest {
             "recurrent-kif/order-9/seed-2"),
         names(plan));
     assertEquals(List.of("x", "y"), plan.runs().getFirst().configuration().tasks());
+  }
+
+  @Test
+  void the_sweeps_that_come_along_can_be_planned() {
+    RunRequest typed =
+        new RunRequest(
+            Optional.of(Path.of("m")),
+            Optional.of(Path.of("d")),
+            Optional.empty(),
+            Optional.empty(),
+            Optional.of(Path.of("out")),
+            BackendRequest.nothing(),
+            Map.of());
+    Path configs = Path.of("..", "configs");
+    SweepPlan standard = SweepPlan.read(configs.resolve("sweep-standard.yaml"), typed);
+    assertEquals(List.of("order-1", "order-2", "order-3"), standard.orders());
+    assertEquals(0, standard.runs().size() % 9);
+    SweepPlan tiny = SweepPlan.read(configs.resolve("sweep-tiny.yaml"), typed);
+    assertEquals(
+        List.of("dbpedia", "amazon", "yahoo", "agnews"),
+        tiny.runs().getFirst().configuration().tasks());
   }
 
   @Test
