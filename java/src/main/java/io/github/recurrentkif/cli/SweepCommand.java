@@ -353,9 +353,11 @@ final class SweepCommand implements Callable<Integer> {
   }
 
   private static String memory(Needs needs, Speeds speeds, String method) {
-    long bytes = speeds.memory(method).orElse(needs.memory());
     return String.format(
-        Locale.ROOT, "%s%.1f GiB", speeds.memory(method).isPresent() ? "" : "> ", bytes / GIB);
+        Locale.ROOT,
+        "%s%.1f GiB",
+        speeds.knows(method) ? "" : "> ",
+        needs.memory(speeds, method) / GIB);
   }
 
   private static String estimate(
@@ -378,7 +380,7 @@ final class SweepCommand implements Callable<Integer> {
       known &= one.isPresent();
       seconds += one.orElse(0);
       weights = Math.max(weights, of.weights());
-      memory = Math.max(memory, Math.max(of.memory(), speeds.memory(method).orElse(0)));
+      memory = Math.max(memory, of.memory(speeds, method));
     }
     List<String> lines = new ArrayList<>();
     lines.add(

@@ -1,6 +1,8 @@
 package io.github.recurrentkif.experiment.sweep;
 
 import io.github.recurrentkif.experiment.RunConfiguration;
+import io.github.recurrentkif.experiment.Settings;
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.ModelFolder;
@@ -27,7 +29,12 @@ public record Needs(Workload workload, long weights, long memory) {
    */
   private static final long BYTES_PER_PARAMETER = 16 * Float.BYTES;
 
-  private record Artifacts(Path model, LoraConfig lora) {}
+  /** The same of a run of this method, as measured where one came far enough. */
+  public long memory(Speeds speeds, String method) {
+    return speeds.knows(method) ? speeds.memory(method).orElse(memory) : memory;
+  }
+
+  private record Artifacts(Path model, LoraConfig lora, Precision precision) {}
 
   private record Sizes(long weights, long trainable) {}
 
@@ -49,10 +56,12 @@ public record Needs(Workload workload, long weights, long memory) {
       try (ModelFolder model = ModelFolder.open(run.configuration().model(), cache)) {
         RunConfiguration planned = run.configuration().forModel(model.config());
         folder.requireSame(run, planned);
-        LoraConfig lora = planned.settings().lora();
-        Sizes sizes =
-            prepared.computeIfAbsent(
-                new Artifacts(run.configuration().model(), lora), _ -> sizes(model, lora, cache));
+        Artifacts wanted =
+            new Artifacts(
+                run.configuration().model(),
+                planned.settings().lora(),
+                planned.settings().get(Settings.PRECISION));
+        Sizes sizes = prepared.computeIfAbsent(wanted, _ -> sizes(model, wanted, cache));
         boolean lean = run.backend().lean().orElse(false);
         needs.put(
             run,
@@ -65,9 +74,10 @@ public record Needs(Workload workload, long weights, long memory) {
     return needs;
   }
 
-  private static Sizes sizes(ModelFolder model, LoraConfig lora, Path cache) {
+  private static Sizes sizes(ModelFolder model, Artifacts wanted, Path cache) {
     TrainingArtifacts artifacts =
-        TrainingArtifacts.prepare(model.config(), new Trainables.Adapter(lora), true, cache);
+        TrainingArtifacts.prepare(
+            model.config(), new Trainables.Adapter(wanted.lora()), true, wanted.precision(), cache);
     long[] bytes = {0};
     artifacts
         .training()

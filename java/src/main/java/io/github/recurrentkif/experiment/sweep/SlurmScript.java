@@ -67,8 +67,8 @@ public record SlurmScript(SweepPlan plan, Map<PlannedRun, Needs> needs, Speeds s
     long most = 0;
     for (Map.Entry<PlannedRun, Needs> one : needs.entrySet()) {
       String method = one.getKey().configuration().method().text();
-      long own = Math.max(one.getValue().memory(), speeds.memory(method).orElse(0));
-      most = Math.max(most, own + one.getValue().weights());
+      Needs of = one.getValue();
+      most = Math.max(most, of.memory(speeds, method) + of.weights());
     }
     return (long) Math.ceil(ROOM * most / MIB) + 256;
   }

@@ -88,7 +88,7 @@ public final class Speeds {
   }
 
   /** Whether both learning and answering were measured for a method. */
-  boolean knows(String method) {
+  public boolean knows(String method) {
     Speed speed = byMethod.getOrDefault(method, Speed.NOTHING);
     return speed.amount().learned() > 0 && speed.amount().answered() > 0;
   }

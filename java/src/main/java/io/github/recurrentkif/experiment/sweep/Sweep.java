@@ -259,7 +259,7 @@ public final class Sweep {
   }
 
   private long expected(PlannedRun run) {
-    return Math.max(needs(run).memory(), speeds().memory(method(run)).orElse(0));
+    return needs(run).memory(speeds, method(run));
   }
 
   private void start(PlannedRun run) {
