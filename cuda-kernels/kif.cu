@@ -2,6 +2,7 @@
 #include "accumulate.cu"
 #include "adamw.cu"
 #include "dropout_mask.cu"
+#include "fusion.cu"
 #include "importance.cu"
 #include "mask_counts.cu"
 #include "merge.cu"

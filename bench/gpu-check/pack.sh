@@ -1,7 +1,7 @@
 #!/bin/sh
 # Packs what a host needs to check and measure the kernels that has neither Java nor a network:
 #
-#   bench/gpu-check/pack.sh [FILE]        (default: bench/target/kif-gpu-check.tar.gz)
+#   bench/gpu-check/pack.sh [FILE]        (default: .carry/kif-gpu-check.tar.gz, which git ignores)
 #
 # There: tar xf kif-gpu-check.tar.gz && kif-gpu-check/run.sh
 #
@@ -16,7 +16,7 @@ fail() {
 
 here=$(cd "$(dirname "$0")" && pwd -P)
 root=${here%/bench/gpu-check}
-file=${1:-$root/bench/target/kif-gpu-check.tar.gz}
+file=${1:-$root/.carry/kif-gpu-check.tar.gz}
 limit=67108864
 
 jdk=
@@ -78,6 +78,7 @@ else
 fi
 cp "$root/bench/python/kernels_vs_torch.py" "$pack/bench/python/"
 cp "$here/run.sh" "$pack/"
+cp -r "$here/checks" "$pack/"
 (cd "$root" && git describe --always --dirty 2> /dev/null || echo unknown) > "$pack/version"
 
 mkdir -p "$(dirname "$file")"

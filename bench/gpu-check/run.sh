@@ -107,6 +107,22 @@ else
   fi
 fi
 
+# Whatever else there is to check, in the order of its names; checks/README.md says how they are called.
+KIF_PACK=$here KIF_RESULTS=$results KIF_GPU=$gpu PYTHON=$python
+export KIF_PACK KIF_RESULTS KIF_GPU PYTHON
+for check in "$here"/checks/[0-9]*.sh; do
+  [ -e "$check" ] || continue
+  name=$(basename "$check" .sh)
+  sh "$check" > "$results/$name.txt" 2>&1
+  status=$?
+  said=$(tail -n 1 "$results/$name.txt")
+  case $status in
+    0) note "$name" ok "$said" ;;
+    77) note "$name" absent "$said" ;;
+    *) note "$name" FAILED "$said" ;;
+  esac
+done
+
 cat > "$results/summary.json" << SUMMARY
 {
   "version": "$(cat "$here/version")",

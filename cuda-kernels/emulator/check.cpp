@@ -23,6 +23,8 @@ int emulator_free(char *device);
 int emulator_copy(int kind, char *to, const char *from, size_t bytes);
 int emulator_launch(const char *name, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
                     void **arguments);
+int emulator_launch_cooperative(const char *name, unsigned, unsigned, unsigned, unsigned, unsigned,
+                                unsigned, void **arguments);
 }
 
 namespace {
@@ -52,6 +54,17 @@ template <class... A>
 bool launch(const std::string &name, unsigned blocks, A &...arguments) {
   void *addresses[] = {static_cast<void *>(&arguments)...};
   if (emulator_launch(name.c_str(), blocks, 1, 1, THREADS, 1, 1, addresses) != 0) {
+    std::printf("%s: %s\n", name.c_str(), emulator_error());
+    failures++;
+    return false;
+  }
+  return true;
+}
+
+template <class... A>
+bool launch_together(const std::string &name, unsigned blocks, A &...arguments) {
+  void *addresses[] = {static_cast<void *>(&arguments)...};
+  if (emulator_launch_cooperative(name.c_str(), blocks, 1, 1, THREADS, 1, 1, addresses) != 0) {
     std::printf("%s: %s\n", name.c_str(), emulator_error());
     failures++;
     return false;
@@ -252,6 +265,37 @@ std::vector<float> run_all(int variant, long long n, unsigned blocks) {
              parts, rule, n);
       keep_all();
     }
+  }
+
+  /* A fusion: in one launch, or its parts. */
+  Device two_selections(2 * (2048 * 8 + 16 + 8)), barrier(8);
+  two_selections.clear();
+  barrier.clear();
+  reset();
+  {
+    MergeRule rule = {0, 0, {0.4f, 0.6f, 1, 0, 0, 1, 0.5f, 0.5f}, 0, {1, 0}};
+    long long rank = n / 2;
+    int next = rank + 1 < n;
+    float fraction = 0.75f;
+    if (variant == 2) {
+      launch_together("kif_fusion_2", blocks, w.address, base.address, snapshot.address, is.address,
+                      iu.address, os.address, ou.address, rule, n, rank, next, fraction, n,
+                      two_selections.address, barrier.address, inner.address, outer.address);
+    } else {
+      for (int side = 0; side < 2; side++) {
+        Device &I = side == 0 ? is : os, &U = side == 0 ? iu : ou;
+        for (int pass = 0; pass < 3; pass++) {
+          launch("kif_threshold_2", blocks, I.address, U.address, rule.score, n, selection.address,
+                 pass, rank, next, fraction, n, side == 0 ? inner.address : outer.address);
+        }
+      }
+      launch("kif_merge_1", blocks, w.address, base.address, snapshot.address, is.address,
+             iu.address, os.address, ou.address, inner.address, outer.address, nowhere,
+             all_together, rule, n);
+    }
+    keep_all();
+    keep(inner);
+    keep(outer);
   }
 
   long long planes = 1, rows = 1, columns = n;

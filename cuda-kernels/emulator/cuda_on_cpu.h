@@ -28,6 +28,7 @@ extern dim3 thread_index, block_index, block_size, grid_size;
 enum class WarpOperation { SYNC, SHUFFLE, SHUFFLE_XOR, SHUFFLE_UP, SHUFFLE_DOWN, BALLOT };
 
 void block_barrier(const char *file, int line);
+void grid_barrier(const char *file, int line);
 uint64_t warp_operation(const char *file, int line, WarpOperation operation, unsigned mask,
                         uint64_t value, unsigned argument);
 

@@ -17,6 +17,8 @@ int emulator_free(char *device);
 int emulator_copy(int kind, char *to, const char *from, size_t bytes);
 int emulator_launch(const char *name, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
                     void **arguments);
+int emulator_launch_cooperative(const char *name, unsigned, unsigned, unsigned, unsigned, unsigned,
+                                unsigned, void **arguments);
 const char *emulator_error();
 }
 
@@ -168,6 +170,20 @@ EXPORT int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsi
              ? status
              : failed(emulator_launch(static_cast<char *>(function), grid_x, grid_y, grid_z,
                                       block_x, block_y, block_z, arguments));
+}
+EXPORT int cuLaunchCooperativeKernel(void *function, unsigned grid_x, unsigned grid_y,
+                                     unsigned grid_z, unsigned block_x, unsigned block_y,
+                                     unsigned block_z, unsigned shared, void *stream,
+                                     void **arguments) {
+  int status = shared != 0 ? static_cast<int>(INVALID_VALUE) : ready(stream);
+  return status != SUCCESS
+             ? status
+             : failed(emulator_launch_cooperative(static_cast<char *>(function), grid_x, grid_y,
+                                                  grid_z, block_x, block_y, block_z, arguments));
+}
+EXPORT int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *, int, size_t) {
+  *blocks = 1;
+  return ready();
 }
 EXPORT int cuGetErrorString(int status, const char **text) {
   *text = status == LAUNCH_FAILED ? "the emulator says what on the standard error"

@@ -10,7 +10,9 @@
  * compiled without, with EMULATOR_TSAN: each fiber is a thread to it, and only barriers, warp
  * operations and atomics order fibers.
  *
- * It cannot show what needs blocks that run at the same time, and no speed.
+ * In a cooperative launch each block runs up to the next barrier of the grid before the next block
+ * has its turn. What needs blocks that run at the same time cannot be shown, so neither can a barrier
+ * that spins: kernels call this one in place of theirs. No speed can be shown either.
  */
 #include "cuda_on_cpu.h"
 
@@ -88,7 +90,7 @@ constexpr char MEMORY_RUBBISH = static_cast<char>(0xFF);
 constexpr char GUARD = static_cast<char>(0xFD);
 constexpr size_t GUARD_BYTES = 256;
 
-enum class State { READY, AT_BARRIER, AT_WARP_OPERATION, DONE };
+enum class State { READY, AT_BARRIER, AT_WARP_OPERATION, AT_GRID_BARRIER, DONE };
 
 struct Fiber {
   State state;
@@ -137,7 +139,9 @@ ucontext_t scheduler;
 [[maybe_unused]] size_t scheduler_size;
 /* Addresses that ThreadSanitizer orders fibers by. Each fiber uses its two in turn: one that went on
  * to its next barrier must not be taken for ordered before one that has yet to leave the last. */
-char order_start, order_end, order_barrier[2], order_lane[1024][2];
+char order_start, order_end, order_grid, order_barrier[2], order_lane[1024][2];
+/* Whether blocks of this launch may wait for each other. */
+bool cooperative;
 
 std::map<std::string, Kernel> &kernels() {
   static std::map<std::string, Kernel> all;
@@ -262,6 +266,22 @@ __attribute__((no_sanitize("address"), noinline)) void spoil_shared_memory() {
   }
 }
 
+/* Blocks that wait for each other lay their shared memory aside, for all use one place. */
+__attribute__((no_sanitize("address"), noinline)) void copy_shared_memory(std::vector<char> &to) {
+  to.resize(static_cast<size_t>(__stop_emulator_shared - __start_emulator_shared));
+  volatile char *target = to.data();
+  for (volatile char *p = __start_emulator_shared; p < __stop_emulator_shared; p++) {
+    *target++ = *p;
+  }
+}
+__attribute__((no_sanitize("address"), noinline)) void put_shared_memory(
+    const std::vector<char> &from) {
+  const volatile char *source = from.data();
+  for (volatile char *p = __start_emulator_shared; p < __stop_emulator_shared; p++) {
+    *p = *source++;
+  }
+}
+
 /* Lets the lanes of a mask go on when all of them have come. */
 bool finish_warp_operations() {
   bool any = false;
@@ -378,7 +398,7 @@ bool finish_barrier(uint64_t block) {
   return true;
 }
 
-void run_block(uint64_t block, std::vector<int> &turns) {
+void start_block(uint64_t block) {
   if (__start_emulator_shared != nullptr) {
     spoil_shared_memory();
   }
@@ -390,18 +410,23 @@ void run_block(uint64_t block, std::vector<int> &turns) {
                    t / block_size.x / block_size.y};
     fiber.lane = i % WARP;
     fiber.warp = i / WARP;
-    start(fiber, stacks[i]);
+    start(fiber, stacks[cooperative ? block * static_cast<unsigned>(count) + t : t]);
 #if WITH_TSAN
     /* Used again for other blocks, for their number is limited; two sets, for two blocks that
      * follow each other must be different threads. */
-    static std::vector<void *> pool[2];
-    std::vector<void *> &these = pool[block % 2];
+    static std::map<uint64_t, std::vector<void *>> pool;
+    std::vector<void *> &these = pool[cooperative ? block : block % 2];
     if (static_cast<int>(these.size()) <= i) {
       these.push_back(__tsan_create_fiber(0));
     }
     fiber.tsan = these[i];
 #endif
   }
+}
+
+/* Runs a block until its end, which is true, or until all its threads wait for the whole grid. */
+bool run_block(uint64_t block, std::vector<int> &turns) {
+  int count = static_cast<int>(fibers.size());
   block_index = {static_cast<unsigned>(block % grid_size.x),
                  static_cast<unsigned>(block / grid_size.x % grid_size.y),
                  static_cast<unsigned>(block / grid_size.x / grid_size.y)};
@@ -416,16 +441,53 @@ void run_block(uint64_t block, std::vector<int> &turns) {
         to_fiber(fibers[i]);
       }
     }
-    int done = 0, at_warp = 0;
+    int done = 0, at_warp = 0, at_grid = 0;
     for (Fiber &fiber : fibers) {
       done += fiber.state == State::DONE;
       at_warp += fiber.state == State::AT_WARP_OPERATION;
+      at_grid += fiber.state == State::AT_GRID_BARRIER;
     }
     if (done == count) {
-      return;
+      return true;
+    }
+    if (at_grid == count) {
+      return false;
     }
     if ((at_warp == 0 || !finish_warp_operations()) && error.empty()) {
       finish_barrier(block);
+    }
+  }
+  return true;
+}
+
+/* Blocks run in turn, each up to a barrier of the grid, at which all of them have to come. */
+void run_cooperative(uint64_t blocks, uint64_t threads, uint64_t first, std::vector<int> &turns) {
+  std::vector<std::vector<Fiber>> all(blocks, std::vector<Fiber>(threads));
+  std::vector<std::vector<char>> shared(blocks);
+  bool started = false;
+  for (uint64_t ended = 0; ended < blocks && error.empty(); started = true) {
+    if (ended > 0) {
+      fail("a barrier of the grid while %llu of %llu blocks have left the kernel",
+           static_cast<unsigned long long>(ended), static_cast<unsigned long long>(blocks));
+    }
+    for (uint64_t i = 0; i < blocks && error.empty(); i++) {
+      uint64_t block = (first + i) % blocks;
+      fibers.swap(all[block]);
+      if (!started) {
+        start_block(block);
+      } else {
+        put_shared_memory(shared[block]);
+        for (Fiber &fiber : fibers) {
+          fiber.state = State::READY;
+        }
+      }
+      ended += run_block(block, turns);
+      copy_shared_memory(shared[block]);
+      fibers.swap(all[block]);
+      acquire(&order_end);
+      acquire(&order_grid);
+      release(&order_start);
+      release(&order_grid);
     }
   }
 }
@@ -490,6 +552,19 @@ void block_barrier(const char *file, int line) {
   release(order);
   to_scheduler(false);
   acquire(order);
+}
+
+void grid_barrier(const char *file, int line) {
+  Fiber *self = current;
+  if (!cooperative) {
+    fail("%s:%d: a barrier of the grid in a launch whose blocks need not run together", file, line);
+  }
+  self->file = file;
+  self->line = line;
+  self->state = State::AT_GRID_BARRIER;
+  release(&order_grid);
+  to_scheduler(false);
+  acquire(&order_grid);
 }
 
 uint64_t warp_operation(const char *file, int line, WarpOperation operation, unsigned mask,
@@ -583,11 +658,12 @@ EXPORT int emulator_copy(int kind, char *to, const char *from, size_t bytes) {
   return 0;
 }
 
-/* As cuLaunchKernel. */
-EXPORT int emulator_launch(const char *name, unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                           unsigned block_x, unsigned block_y, unsigned block_z, void **arguments) {
+static int launch(bool together, const char *name, unsigned grid_x, unsigned grid_y,
+                  unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z,
+                  void **arguments) {
   std::lock_guard<std::mutex> lock(one_launch);
   error.clear();
+  cooperative = together;
   auto found = kernels().find(name);
   if (found == kernels().end()) {
     fail("there is no kernel %s", name);
@@ -620,7 +696,7 @@ EXPORT int emulator_launch(const char *name, unsigned grid_x, unsigned grid_y, u
   kernel_arguments = translated.data();
   grid_size = {grid_x, grid_y, grid_z};
   block_size = {block_x, block_y, block_z};
-  while (stacks.size() < threads) {
+  while (stacks.size() < (together ? blocks * threads : threads)) {
     /* With a page before it that nobody may touch. */
     char *stack = static_cast<char *>(mmap(nullptr, PAGE + STACK, PROT_READ | PROT_WRITE,
                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
@@ -644,7 +720,11 @@ EXPORT int emulator_launch(const char *name, unsigned grid_x, unsigned grid_y, u
    * place all blocks share here. */
   static const bool blocks_race = getenv("EMULATOR_BLOCKS_RACE") != nullptr;
   uint64_t first = random_order ? random_number() % blocks : 0;
-  for (uint64_t i = 0; i < blocks && error.empty(); i++) {
+  if (together) {
+    run_cooperative(blocks, threads, first, turns);
+  }
+  for (uint64_t i = together ? blocks : 0; i < blocks && error.empty(); i++) {
+    start_block((first + i) % blocks);
     run_block((first + i) % blocks, turns);
     if (!blocks_race) {
       acquire(&order_end);
@@ -654,4 +734,17 @@ EXPORT int emulator_launch(const char *name, unsigned grid_x, unsigned grid_y, u
   acquire(&order_end);
   check_guards();
   return error.empty() ? 0 : 700;
+}
+
+/* As cuLaunchKernel. */
+EXPORT int emulator_launch(const char *name, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                           unsigned block_x, unsigned block_y, unsigned block_z, void **arguments) {
+  return launch(false, name, grid_x, grid_y, grid_z, block_x, block_y, block_z, arguments);
+}
+
+/* As cuLaunchCooperativeKernel: blocks may wait for each other. */
+EXPORT int emulator_launch_cooperative(const char *name, unsigned grid_x, unsigned grid_y,
+                                       unsigned grid_z, unsigned block_x, unsigned block_y,
+                                       unsigned block_z, void **arguments) {
+  return launch(true, name, grid_x, grid_y, grid_z, block_x, block_y, block_z, arguments);
 }

@@ -14,7 +14,10 @@ typedef unsigned int kif_modes;
 
 static inline kif_modes kif_use_default_modes(void) {
   kif_modes before = _mm_getcsr();
-  _mm_setcsr(0x1f80); /* round to nearest, keep denormals, trap nothing */
+  /* Round to nearest, keep denormals, trap nothing. Below are the flags of what has happened. */
+  if ((before & ~0x3fu) != 0x1f80) {
+    _mm_setcsr(0x1f80);
+  }
   return before;
 }
 

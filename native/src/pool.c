@@ -154,13 +154,23 @@ void kif_pool_destroy(kif_pool *pool) { close_pool(pool, pool->threads - 1); }
 
 int32_t kif_pool_threads(const kif_pool *pool) { return pool->threads; }
 
+/* What no other thread is needed for; an operation on a cache line takes no longer than the locks
+ * that are left out here. */
+static void work_alone(kif_task *task, void *argument, int64_t n, int64_t block) {
+  kif_modes before = kif_use_default_modes();
+  for (int64_t begin = 0; begin < n; begin += block) {
+    task(argument, 0, begin, n - begin < block ? n : begin + block);
+  }
+  kif_restore_modes(before);
+}
+
 void kif_pool_run(kif_pool *pool, kif_task *task, void *argument, int64_t n, int64_t block) {
-  pool->job = (job){task, argument, n, block};
-  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
   if (pool->threads == 1 || n <= block) {
-    work(pool, 0);
+    work_alone(task, argument, n, block);
     return;
   }
+  pool->job = (job){task, argument, n, block};
+  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
   pthread_mutex_lock(&pool->lock);
   pool->open = 1;
   pool->jobs++;

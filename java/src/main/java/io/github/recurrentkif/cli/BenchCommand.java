@@ -11,12 +11,17 @@ import io.github.recurrentkif.kernels.bench.Outcome.Entry;
 import io.github.recurrentkif.kernels.bench.Outcome.Times;
 import io.github.recurrentkif.kernels.bench.Values;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
+import io.github.recurrentkif.kernels.cuda.DriverLauncher;
+import io.github.recurrentkif.kernels.cuda.EmulatorLauncher;
+import io.github.recurrentkif.kernels.cuda.Launcher;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -40,6 +45,12 @@ final class BenchCommand {
     this.terminal = terminal;
   }
 
+  /** More than the second-level cache of any GPU, in bytes. */
+  private static final long GPU_CACHE = 1 << 28;
+
+  private static final long EMULATED_CACHE = 1 << 16;
+  private static final int EMULATED_MULTIPROCESSORS = 2;
+
   /** The devices whose kernels compete. */
   enum Devices {
     CPU,
@@ -56,7 +67,8 @@ final class BenchCommand {
             + " same work. GB/s counts what the formula has to move at least. A contestant that"
             + " does not agree with the specification is reported, not measured, and makes the"
             + " command exit with 1.",
-        "Your own function takes part with --library and --symbol: see docs/adding-a-kernel.md."
+        "Your own function takes part with --library and --symbol, your own CUDA kernel with --ptx"
+            + " and --entry: see docs/adding-a-kernel.md."
       })
   static final class OfKernels implements Callable<Integer> {
 
@@ -137,6 +149,14 @@ final class BenchCommand {
     @Option(names = "--entry", paramLabel = "NAME", description = "The kernel's name.")
     private @Nullable String entry;
 
+    @Option(
+        names = "--cuda-emulator",
+        paramLabel = "FILE",
+        description =
+            "Run the CUDA kernels on the processor, to check them where there is no GPU: what"
+                + " cuda-kernels/emulator/build.sh compiled. Its times say nothing.")
+    private @Nullable Path emulator;
+
     @Override
     public Integer call() throws IOException {
       List<Operation> chosen = chosen();
@@ -161,8 +181,16 @@ final class BenchCommand {
         }
       }
       if (devices != Devices.CPU) {
-        // What --device cuda demands has been checked before.
-        parent.terminal.err().println("kif: cuda is left out: this build has no CUDA kernels");
+        cuda()
+            .ifPresent(
+                launcher -> {
+                  try (Field field = cuda(launcher, chosen)) {
+                    Comparison onDevice = new Comparison(repetitions, deviceCache());
+                    parent.terminal.out().println();
+                    parent.terminal.out().println(launcher.description());
+                    outcomes.addAll(compete(onDevice, field, chosen));
+                  }
+                });
       }
       if (json != null) {
         new BenchReport(machine, repetitions, outcomes).write(json);
@@ -223,14 +251,59 @@ final class BenchCommand {
         throw new InputException(
             "--library: say with --op which one operation " + symbol + " does");
       }
-      if (ptx != null || entry != null) {
+      if ((ptx == null) != (entry == null)) {
+        throw new InputException("--ptx and --entry belong together; give both or neither");
+      }
+      if (ptx != null && (chosen.size() != 1 || devices == Devices.CPU)) {
         throw new InputException(
-            "--ptx and --entry need the CUDA kernels, which this build does not have; for C there"
-                + " are --library and --symbol");
+            "--ptx: say with --op which one operation "
+                + entry
+                + " does, and with --device cuda where");
       }
-      if (devices == Devices.CUDA) {
-        throw new InputException("--device cuda is not available in this build; there is: cpu");
+      if (library != null && devices == Devices.CUDA) {
+        throw new InputException("--library: a function of C takes part on --device cpu or all");
       }
+    }
+
+    /** The GPU, or what stands for it; none where all devices are asked for and it is not there. */
+    private Optional<Launcher> cuda() {
+      if (emulator != null) {
+        if (!Files.isRegularFile(emulator)) {
+          throw InputException.expected(
+              "--cuda-emulator " + emulator,
+              "a library",
+              "no such file",
+              "make it with cuda-kernels/emulator/build.sh");
+        }
+        return Optional.of(
+            new EmulatorLauncher(emulator.toAbsolutePath(), EMULATED_MULTIPROCESSORS));
+      }
+      try {
+        return Optional.of(DriverLauncher.open(0));
+      } catch (InputException e) {
+        if (devices == Devices.CUDA) {
+          throw e;
+        }
+        parent.terminal.err().println("kif: cuda is left out: " + e.getMessage());
+        return Optional.empty();
+      }
+    }
+
+    private Field cuda(Launcher launcher, List<Operation> chosen) {
+      Field field = Field.cuda(launcher);
+      if (ptx == null || entry == null) {
+        return field;
+      }
+      try {
+        return field.with(Field.brought(launcher, ptx, entry, chosen.getFirst()));
+      } catch (InputException e) {
+        field.close();
+        throw e;
+      }
+    }
+
+    private long deviceCache() {
+      return emulator == null ? GPU_CACHE : EMULATED_CACHE;
     }
 
     private Field cpu(int count, List<Operation> chosen) {

@@ -120,6 +120,25 @@ public interface Kernels extends AutoCloseable {
       MergeRule rule);
 
   /**
+   * A whole fusion: {@link #measure} for both sides, then {@link #merge}. For callers that need not
+   * look at the thresholds before the merge; a device may do it in fewer steps.
+   */
+  default void fuse(
+      ParameterVector weights,
+      ParameterVector base,
+      ParameterVector snapshot,
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      double quantile,
+      MergeRule rule) {
+    measure(inner, rule, quantile, innerThreshold);
+    measure(outer, rule, quantile, outerThreshold);
+    merge(weights, base, snapshot, inner, outer, innerThreshold, outerThreshold, rule);
+  }
+
+  /**
    * How the parameters fall into the classes of a merge by {@link MergeRule.Masks} under these
    * thresholds; waits for the answer.
    */

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.recurrentkif.kernels.cuda.CudaKernels;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -221,8 +222,12 @@ class BenchCommandTest {
     assertTrue(err().contains("belong together"), this::err);
     assertEquals(ExitCode.BAD_INPUT, run("--library", "x.so", "--symbol", "f"));
     assertTrue(err().contains("say with --op which one operation f does"), this::err);
+    assertEquals(ExitCode.BAD_INPUT, run("--op", "merge", "--ptx", "x.ptx"));
+    assertTrue(err().contains("--ptx and --entry belong together"), this::err);
     assertEquals(ExitCode.BAD_INPUT, run("--op", "merge", "--ptx", "x.ptx", "--entry", "f"));
-    assertTrue(err().contains("--ptx and --entry need the CUDA kernels"), this::err);
+    assertTrue(err().contains("with --device cuda where"), this::err);
+    assertEquals(ExitCode.BAD_INPUT, run("--device", "cuda", "--cuda-emulator", "x.so"));
+    assertTrue(err().contains("--cuda-emulator x.so: expected a library"), this::err);
     String missing = folder.resolve("x.so").toString();
     assertEquals(ExitCode.BAD_INPUT, run("--op", "norm", "--library", missing, "--symbol", "f"));
     assertTrue(err().contains("no such file"), this::err);
@@ -235,5 +240,154 @@ class BenchCommandTest {
         ExitCode.BAD_INPUT, run("--op", "norm", "--library", library.toString(), "--symbol", "f"));
     assertTrue(err().contains("symbol 'f': expected an exported function"), this::err);
     assertFalse(out().contains("equal"), this::out);
+  }
+
+  private static String codeOfGuideInCuda() throws IOException {
+    Matcher code = Pattern.compile("(?s)```cuda\n(.*?)```").matcher(guide());
+    assertTrue(code.find(), "the guide shows CUDA");
+    return code.group(1);
+  }
+
+  private static Path emulator() {
+    Path library = Path.of("target", "cuda-emulator", "libkif_emulator.so").toAbsolutePath();
+    Assumptions.assumeTrue(
+        Files.exists(library),
+        "SKIPPED: --device cuda is not tested, for the build found no C++ compiler");
+    return library;
+  }
+
+  @Test
+  void every_cuda_variant_takes_the_whole_way_on_the_emulator() throws Exception {
+    Path json = folder.resolve("cuda.json");
+    int status =
+        run(
+            "--device",
+            "cuda",
+            "--cuda-emulator",
+            emulator().toString(),
+            "--n",
+            "3001",
+            "--repetitions",
+            "1",
+            "--json",
+            json.toString());
+    assertEquals(ExitCode.OK, status, () -> out() + err());
+    assertTrue(out().contains("on cuda-emulator"), this::out);
+    for (String contestant : List.of("CUDA, naive", "CUDA, shipped", "CUDA, one launch")) {
+      assertTrue(
+          Pattern.compile(contestant + " +equal ").matcher(out()).find(), () -> contestant + out());
+    }
+    assertTrue(Files.readString(json).contains("\"device\" : \"cuda-emulator\""));
+  }
+
+  @Test
+  void the_cuda_kernel_of_the_guide_agrees_on_the_emulator() throws Exception {
+    emulator();
+    Path sources = Path.of("../cuda-kernels").toAbsolutePath();
+    Path code = folder.resolve("mine.cu");
+    Path library = folder.resolve("mine-emulated.so");
+    for (boolean right : new boolean[] {true, false}) {
+      String source = codeOfGuideInCuda();
+      Files.writeString(code, right ? source : source.replace("fabsf(s - I[i])", "(s - I[i])"));
+      Process compiler =
+          new ProcessBuilder(
+                  "g++",
+                  "-std=c++17",
+                  "-O1",
+                  "-w",
+                  "-ffp-contract=off",
+                  "-fPIC",
+                  "-shared",
+                  "-DKIF_EMULATOR",
+                  "-I",
+                  sources.toString(),
+                  "-x",
+                  "c++",
+                  sources.resolve("emulator/emulator.cpp").toString(),
+                  sources.resolve("kif.cu").toString(),
+                  code.toString(),
+                  "-o",
+                  library.resolveSibling(right + ".so").toString())
+              .redirectErrorStream(true)
+              .start();
+      String said = new String(compiler.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      assertEquals(0, compiler.waitFor(), said);
+      int status =
+          run(
+              "--device",
+              "cuda",
+              "--cuda-emulator",
+              library.resolveSibling(right + ".so").toString(),
+              "--op",
+              "importance",
+              "--n",
+              "3001",
+              "--repetitions",
+              "1",
+              "--ptx",
+              code.toString(),
+              "--entry",
+              "my_importance");
+      assertEquals(right ? ExitCode.OK : ExitCode.CHECK_FAILED, status, () -> out() + err());
+    }
+    assertTrue(Pattern.compile("yours: my_importance +equal ").matcher(out()).find(), this::out);
+    assertTrue(out().contains("yours: my_importance is WRONG: n = "), this::out);
+  }
+
+  @Test
+  void an_entry_that_is_not_there_is_named() throws Exception {
+    Path ptx = Files.writeString(folder.resolve("mine.ptx"), "anything");
+    String library = emulator().toString();
+    assertEquals(
+        ExitCode.BAD_INPUT,
+        run(
+            "--device",
+            "cuda",
+            "--cuda-emulator",
+            library,
+            "--op",
+            "merge",
+            "--ptx",
+            ptx.toString(),
+            "--entry",
+            "absent"));
+    assertTrue(err().contains("mine.ptx, entry 'absent'"), this::err);
+    assertEquals(
+        ExitCode.BAD_INPUT,
+        run(
+            "--device",
+            "cuda",
+            "--cuda-emulator",
+            library,
+            "--op",
+            "threshold",
+            "--ptx",
+            ptx.toString(),
+            "--entry",
+            "f"));
+    assertTrue(err().contains("--ptx: threshold is more than one launch"), this::err);
+  }
+
+  @Test
+  void without_a_driver_cuda_is_an_error_and_all_goes_on() {
+    Assumptions.assumeFalse(
+        CudaKernels.examine().available(),
+        "SKIPPED: this machine has a GPU, so nothing is missing");
+    assertEquals(ExitCode.BAD_INPUT, run("--device", "cuda"));
+    assertTrue(err().contains("no CUDA: "), this::err);
+    assertEquals(
+        ExitCode.OK,
+        run(
+            "--device",
+            "all",
+            "--op",
+            "norm",
+            "--n",
+            "16",
+            "--repetitions",
+            "1",
+            "--threads",
+            "1"));
+    assertTrue(err().contains("cuda is left out: no CUDA: "), this::err);
   }
 }

@@ -119,9 +119,7 @@ public final class Operations {
   private static List<Bounds> fusion(Kernels k, Workspace s, boolean each, MergeRule rule) {
     try (Threshold inner = threshold(k, s, each);
         Threshold outer = threshold(k, s, each)) {
-      k.measure(s.inner, rule, 0.8, inner);
-      k.measure(s.outer, rule, 0.8, outer);
-      merge(k, s, inner, outer, rule);
+      k.fuse(s.weights, s.base, s.snapshot, s.inner, s.outer, inner, outer, 0.8, rule);
       return Stream.concat(bounds(inner), bounds(outer)).toList();
     }
   }

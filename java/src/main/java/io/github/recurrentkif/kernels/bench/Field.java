@@ -2,9 +2,14 @@ package io.github.recurrentkif.kernels.bench;
 
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
+import io.github.recurrentkif.kernels.cuda.CudaKernels;
+import io.github.recurrentkif.kernels.cuda.Launcher;
 import io.github.recurrentkif.kernels.reference.ReferenceKernels;
+import io.github.recurrentkif.memory.InputException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -43,6 +48,46 @@ public record Field(List<Contestant> contestants, List<Contestant> copiers)
     }
     contestants.add(best.inTwoPasses());
     return new Field(contestants, List.of(reference, best));
+  }
+
+  /** Every variant of the CUDA kernels, on one queue, which is closed with the field. */
+  public static Field cuda(Launcher launcher) {
+    KernelsContestant shipped =
+        new KernelsContestant("CUDA, shipped", new CudaKernels(launcher, CudaKernels.SHIPPED));
+    return new Field(
+        List.of(
+            new KernelsContestant("CUDA, naive", new CudaKernels(launcher, 1)),
+            shipped,
+            new KernelsContestant(
+                "CUDA, one launch",
+                new CudaKernels(launcher, CudaKernels.ONE_LAUNCH),
+                Set.of(Operation.FUSION))),
+        List.of(shipped));
+  }
+
+  /**
+   * A kernel of somebody's own PTX in the place of the shipped one of an operation.
+   *
+   * @throws InputException if there is none, or none can be brought for that operation
+   */
+  public static Contestant brought(Launcher launcher, Path ptx, String entry, Operation operation) {
+    String replaced =
+        switch (operation) {
+          case IMPORTANCE -> "kif_importance_2";
+          case MERGE -> "kif_merge_2";
+          case ADAMW -> "kif_adamw_2";
+          case ADAMW_IMPORTANCE -> "kif_adamw_importance_2";
+          case COPY, THRESHOLD, NORM, FUSION ->
+              throw new InputException(
+                  "--ptx: "
+                      + operation
+                      + " is more than one launch; bring one of importance, merge, adamw,"
+                      + " adamw-importance");
+        };
+    return new KernelsContestant(
+        "yours: " + entry,
+        CudaKernels.replacing(launcher, replaced, ptx, entry),
+        Set.of(operation));
   }
 
   /** The same field and one more contestant. */

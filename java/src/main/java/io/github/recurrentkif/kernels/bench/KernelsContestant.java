@@ -12,12 +12,23 @@ public final class KernelsContestant implements Contestant {
 
   private final String name;
   private final Kernels kernels;
+  private final Set<Operation> operations;
   private final Threshold fetched;
 
   /** Closes the kernels when it is closed. */
   public KernelsContestant(String name, Kernels kernels) {
+    this(name, kernels, EnumSet.allOf(Operation.class));
+  }
+
+  /**
+   * Closes the kernels when it is closed.
+   *
+   * @param operations what it takes part in
+   */
+  public KernelsContestant(String name, Kernels kernels, Set<Operation> operations) {
     this.name = name;
     this.kernels = kernels;
+    this.operations = Set.copyOf(operations);
     this.fetched = new Threshold(kernels.device());
   }
 
@@ -38,7 +49,7 @@ public final class KernelsContestant implements Contestant {
 
   @Override
   public Set<Operation> operations() {
-    return EnumSet.allOf(Operation.class);
+    return operations;
   }
 
   @Override
@@ -48,12 +59,17 @@ public final class KernelsContestant implements Contestant {
       case IMPORTANCE -> importance(v);
       case THRESHOLD -> innerThreshold(v);
       case MERGE -> merge(v);
-      case FUSION -> {
-        innerThreshold(v);
-        kernels.threshold(
-            v.outer(), MethodParameters.SCORE, MethodParameters.QUANTILE, v.outerThreshold());
-        merge(v);
-      }
+      case FUSION ->
+          kernels.fuse(
+              v.get(Role.WEIGHTS),
+              v.get(Role.BASE),
+              v.get(Role.SNAPSHOT),
+              v.inner(),
+              v.outer(),
+              v.innerThreshold(),
+              v.outerThreshold(),
+              MethodParameters.QUANTILE,
+              MethodParameters.MERGE);
       case ADAMW -> adamW(v);
       case ADAMW_IMPORTANCE ->
           kernels.adamWWithImportance(

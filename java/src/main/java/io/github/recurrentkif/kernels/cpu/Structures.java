@@ -13,6 +13,7 @@ import io.github.recurrentkif.kernels.Score;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /** The structures of {@code kif.h}, one of each, filled anew for each call. */
 final class Structures {
@@ -25,15 +26,25 @@ final class Structures {
 
   private final MemorySegment adamWStep;
   private final MemorySegment importanceRule;
+  private @Nullable ImportanceRule written; // what that holds: one rule is used again and again
   private final MemorySegment mergeRule;
 
   /** The structures live as long as the arena. */
   Structures(Arena arena) {
-    adamWStep = arena.allocate(JAVA_FLOAT, 7);
+    adamWStep = unguarded(arena.allocate(JAVA_FLOAT, 7));
     importanceRule =
-        arena.allocate(
-            MemoryLayout.structLayout(JAVA_INT, MemoryLayout.sequenceLayout(4, JAVA_FLOAT)));
-    mergeRule = arena.allocate(MERGE_RULE);
+        unguarded(
+            arena.allocate(
+                MemoryLayout.structLayout(JAVA_INT, MemoryLayout.sequenceLayout(4, JAVA_FLOAT))));
+    mergeRule = unguarded(arena.allocate(MERGE_RULE));
+  }
+
+  /**
+   * The same memory without its arena, which every access and every call would ask, and mark as in
+   * use, at the price of a good part of a call. Whoever owns the arena does not close it meanwhile.
+   */
+  private static MemorySegment unguarded(MemorySegment segment) {
+    return MemorySegment.ofAddress(segment.address()).reinterpret(segment.byteSize());
   }
 
   MemorySegment write(AdamWStep step) {
@@ -51,18 +62,25 @@ final class Structures {
   }
 
   MemorySegment write(ImportanceRule rule) {
+    if (!rule.equals(written)) {
+      write(importanceRule, rule);
+      written = rule;
+    }
+    return importanceRule;
+  }
+
+  private static void write(MemorySegment target, ImportanceRule rule) {
     int formula =
         switch (rule.formula()) {
           case FIRST_ORDER -> 0;
           case SECOND_ORDER -> 1;
           case MIXED -> 2;
         };
-    importanceRule.setAtIndex(JAVA_INT, 0, formula);
-    importanceRule.setAtIndex(JAVA_FLOAT, 1, rule.decay1());
-    importanceRule.setAtIndex(JAVA_FLOAT, 2, rule.gain1());
-    importanceRule.setAtIndex(JAVA_FLOAT, 3, rule.decay2());
-    importanceRule.setAtIndex(JAVA_FLOAT, 4, rule.gain2());
-    return importanceRule;
+    target.setAtIndex(JAVA_INT, 0, formula);
+    target.setAtIndex(JAVA_FLOAT, 1, rule.decay1());
+    target.setAtIndex(JAVA_FLOAT, 2, rule.gain1());
+    target.setAtIndex(JAVA_FLOAT, 3, rule.decay2());
+    target.setAtIndex(JAVA_FLOAT, 4, rule.gain2());
   }
 
   MemorySegment write(MergeRule rule) {

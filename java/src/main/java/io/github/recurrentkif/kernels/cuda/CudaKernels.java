@@ -10,6 +10,7 @@ import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.kernels.MergeRule;
+import io.github.recurrentkif.kernels.MergeRule.Masks;
 import io.github.recurrentkif.kernels.Operands;
 import io.github.recurrentkif.kernels.Score;
 import io.github.recurrentkif.kernels.Threshold;
@@ -22,6 +23,8 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
 
 /**
  * The kernels of {@code cuda-kernels/} on a GPU. Calls queue work and return; only {@link
@@ -32,6 +35,9 @@ public final class CudaKernels implements Kernels {
 
   /** The variant of each operation that is the fastest known, as its source file says. */
   public static final int SHIPPED = 2;
+
+  /** As {@link #SHIPPED}, with a fusion in one launch. */
+  public static final int ONE_LAUNCH = 3;
 
   private static final String MODULE = "kif.ptx";
 
@@ -60,11 +66,14 @@ public final class CudaKernels implements Kernels {
   private final Launcher launcher;
   private final Device device;
   private final int variant;
+  private final boolean oneLaunch;
   private final Arena arena = Arena.ofShared();
   private final Arguments arguments = new Arguments(arena);
   private final MemorySegment selection;
   private MemorySegment selections = MemorySegment.NULL;
   private final MemorySegment extent;
+  private final MemorySegment bothSelections;
+  private final MemorySegment barrier;
   private final MemorySegment counts;
   private final MemorySegment hostCounts = arena.allocate(JAVA_LONG, 3);
   private final MemorySegment hostNorm = arena.allocate(JAVA_DOUBLE);
@@ -88,6 +97,7 @@ public final class CudaKernels implements Kernels {
   private final Launcher.Kernel thresholdCount;
   private final Launcher.Kernel thresholdPick;
   private final Launcher.Kernel thresholdEach;
+  private final Launcher.Kernel fusion;
   private final Launcher.Kernel range;
   private final Launcher.Kernel rangeOfParts;
 
@@ -113,13 +123,46 @@ public final class CudaKernels implements Kernels {
   /**
    * Loads the kernels of this build into a launcher, which is closed with them.
    *
-   * @param variant of every operation: 1, or {@link #SHIPPED}
+   * @param variant of every operation: 1, {@link #SHIPPED} or {@link #ONE_LAUNCH}
    */
   public CudaKernels(Launcher launcher, int variant) {
+    this(launcher, launcher.load(ptx()), variant);
+  }
+
+  /**
+   * Loads the shipped kernels of this build into a launcher, and one of somebody's own in the place
+   * of one of them: it takes the same arguments, and strides over a grid of blocks of 256 threads
+   * as that does.
+   *
+   * @param replaced as {@code kif_merge_2}
+   * @throws InputException if the file cannot be read, the driver refuses it, or it has no such
+   *     entry
+   */
+  public static CudaKernels replacing(Launcher launcher, String replaced, Path ptx, String entry) {
+    Launcher.Kernel own;
+    try {
+      own = launcher.load(Files.readAllBytes(ptx)).kernel(entry);
+    } catch (IOException e) {
+      throw InputException.expected(
+          ptx.toString(), "a file of PTX", "none that can be read (" + e + ")", "check the path");
+    } catch (IllegalStateException | IllegalArgumentException e) {
+      throw InputException.expected(
+          ptx + ", entry '" + entry + "'",
+          "PTX for this GPU with an entry of that name",
+          String.valueOf(e.getMessage()),
+          "make it with nvcc --ptx, and declare the kernel extern \"C\"");
+    }
+    Launcher.Module ours = launcher.load(ptx());
+    return new CudaKernels(
+        launcher, name -> name.equals(replaced) ? own : ours.kernel(name), SHIPPED);
+  }
+
+  private CudaKernels(Launcher launcher, Launcher.Module module, int asked) {
     this.launcher = launcher;
     this.device = new CudaDevice(launcher);
-    this.variant = variant;
-    Launcher.Module module = launcher.load(ptx());
+    this.oneLaunch = asked == ONE_LAUNCH;
+    this.variant = Math.min(asked, SHIPPED);
+    fusion = module.kernel("kif_fusion_2");
     accumulate = module.kernel("kif_accumulate_" + variant);
     adamW = module.kernel("kif_adamw_" + variant);
     adamWImportance = module.kernel("kif_adamw_importance_" + variant);
@@ -137,6 +180,8 @@ public final class CudaKernels implements Kernels {
     rangeOfParts = module.kernel("kif_range_1");
     selection = device.allocate(SELECTION_BYTES, arena);
     extent = device.allocate(EXTENT_BYTES, arena);
+    bothSelections = device.allocate(2 * SELECTION_BYTES, arena);
+    barrier = device.allocate(2 * Integer.BYTES, arena);
     counts = device.allocate(3 * JAVA_LONG.byteSize(), arena);
   }
 
@@ -407,6 +452,61 @@ public final class CudaKernels implements Kernels {
         .add(rule)
         .add(layout.length());
     launch(merge, elementwise(layout.length()));
+  }
+
+  @Override
+  public synchronized void fuse(
+      ParameterVector weights,
+      ParameterVector base,
+      ParameterVector snapshot,
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      double quantile,
+      MergeRule rule) {
+    if (!oneLaunch || !(rule.weighting() instanceof Masks) || innerThreshold.layout().isPresent()) {
+      Kernels.super.fuse(
+          weights, base, snapshot, inner, outer, innerThreshold, outerThreshold, quantile, rule);
+      return;
+    }
+    ParameterLayout layout =
+        Operands.requireAlike(
+            device,
+            weights,
+            base,
+            snapshot,
+            inner.sensitivity(),
+            inner.uncertainty(),
+            outer.sensitivity(),
+            outer.uncertainty());
+    Operands.requireQuantile(quantile);
+    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+    Rank rank = Rank.of(quantile, layout.elements(), layout.padding());
+    start()
+        .add(weights)
+        .add(base)
+        .add(snapshot)
+        .add(inner.sensitivity())
+        .add(inner.uncertainty())
+        .add(outer.sensitivity())
+        .add(outer.uncertainty())
+        .add(rule)
+        .add(layout.length())
+        .add(rank.lower())
+        .add(rank.between() ? 1 : 0)
+        .add(rank.fraction())
+        .add(layout.elements())
+        .add(bothSelections)
+        .add(barrier)
+        .add(innerThreshold.segment())
+        .add(outerThreshold.segment());
+    requireOpen();
+    int blocks =
+        Math.min(
+            launcher.blocksAtOnce(fusion, THREADS),
+            blocks(Math.ceilDiv(layout.length(), 4L * THREADS), FULL));
+    launcher.launchTogether(fusion, blocks, THREADS, arguments.addresses());
   }
 
   @Override

@@ -275,6 +275,27 @@ public final class DriverLauncher implements Launcher {
   }
 
   @Override
+  public void launchTogether(Kernel kernel, int blocks, int threads, MemorySegment arguments) {
+    enter();
+    DriverKernel known = (DriverKernel) kernel;
+    check(
+        JCudaDriver.cuLaunchCooperativeKernel(
+            known.function(), blocks, 1, 1, threads, 1, 1, 0, stream, new HostAddress(arguments)),
+        known.name());
+  }
+
+  @Override
+  public int blocksAtOnce(Kernel kernel, int threads) {
+    enter();
+    DriverKernel known = (DriverKernel) kernel;
+    int[] each = new int[1];
+    check(
+        JCudaDriver.cuOccupancyMaxActiveBlocksPerMultiprocessor(each, known.function(), threads, 0),
+        "the driver does not say how many blocks run at once");
+    return each[0] * multiprocessors;
+  }
+
+  @Override
   public void synchronize() {
     enter();
     check(JCudaDriver.cuStreamSynchronize(stream), "a kernel before this point failed");

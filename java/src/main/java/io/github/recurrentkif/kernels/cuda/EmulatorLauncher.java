@@ -46,6 +46,7 @@ public final class EmulatorLauncher implements Launcher {
   private final MemorySegment free;
   private final MemorySegment copy;
   private final MemorySegment launch;
+  private final MemorySegment launchTogether;
   private final int multiprocessors;
 
   /**
@@ -63,6 +64,7 @@ public final class EmulatorLauncher implements Launcher {
     free = symbols.findOrThrow("emulator_free");
     copy = symbols.findOrThrow("emulator_copy");
     launch = symbols.findOrThrow("emulator_launch");
+    launchTogether = symbols.findOrThrow("emulator_launch_cooperative");
     this.multiprocessors = multiprocessors;
   }
 
@@ -179,12 +181,27 @@ public final class EmulatorLauncher implements Launcher {
       throw new IllegalArgumentException(
           "the emulator has no shared memory of a size set at launch");
     }
+    launch(launch, kernel, blocks, threads, arguments);
+  }
+
+  @Override
+  public void launchTogether(Kernel kernel, int blocks, int threads, MemorySegment arguments) {
+    launch(launchTogether, kernel, blocks, threads, arguments);
+  }
+
+  private void launch(
+      MemorySegment function, Kernel kernel, int blocks, int threads, MemorySegment arguments) {
     MemorySegment name = ((NamedKernel) kernel).text();
     try {
-      check((int) LAUNCH.invokeExact(launch, name, blocks, 1, 1, threads, 1, 1, arguments));
+      check((int) LAUNCH.invokeExact(function, name, blocks, 1, 1, threads, 1, 1, arguments));
     } catch (Throwable e) {
       throw unexpected(e);
     }
+  }
+
+  @Override
+  public int blocksAtOnce(Kernel kernel, int threads) {
+    return multiprocessors;
   }
 
   /** Nothing is ever queued. */

@@ -64,6 +64,16 @@ public interface Launcher extends AutoCloseable {
    */
   void launch(Kernel kernel, int blocks, int threads, int sharedBytes, MemorySegment arguments);
 
+  /**
+   * Queues a grid of one dimension whose blocks run all at once and may wait for each other.
+   *
+   * @param blocks at most {@link #blocksAtOnce}
+   */
+  void launchTogether(Kernel kernel, int blocks, int threads, MemorySegment arguments);
+
+  /** How many blocks of a kernel the device can run at once. */
+  int blocksAtOnce(Kernel kernel, int threads);
+
   /** Waits for all work before. */
   void synchronize();
 

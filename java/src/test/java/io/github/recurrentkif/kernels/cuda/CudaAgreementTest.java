@@ -24,7 +24,7 @@ class CudaAgreementTest {
   private record Setting(int variant, long orderOfThreads, int multiprocessors) {}
 
   private static final List<Setting> SETTINGS =
-      List.of(new Setting(1, 0, 1), new Setting(2, 0, 2), new Setting(2, 77, 1));
+      List.of(new Setting(1, 0, 1), new Setting(2, 0, 2), new Setting(3, 77, 3));
 
   @ParameterizedTest
   @EnumSource
