@@ -78,10 +78,21 @@ class VerificationTest {
     assertAllHold(measures);
   }
 
-  /** Recorded by bench/python/record_causal_model.py; qwen2 lies in two files of bfloat16. */
+  /**
+   * Recorded by bench/python/record_causal_model.py; qwen2 lies in two files of bfloat16,
+   * llama-biased (a bias and an adapter on every projection) in two of float16.
+   */
   @ParameterizedTest
-  @CsvSource({"qwen2, padded", "qwen2, packed", "qwen3, padded", "qwen3, packed"})
-  void qwenIsWhatTransformersMakesOfIt(String model, String graph) throws Exception {
+  @CsvSource({
+    "qwen2, padded",
+    "qwen2, packed",
+    "qwen3, padded",
+    "qwen3, packed",
+    "llama-biased, padded",
+    "llama-biased, packed"
+  })
+  void qwenAndABiasedLlamaAreWhatTransformersMakesOfThem(String model, String graph)
+      throws Exception {
     Path folder = Path.of(VerificationTest.class.getResource(model).toURI());
     List<Measure> measures = ModelCheck.run(folder, backend(graph));
     assertTrue(measures.size() > 35, "every tensor is compared");
