@@ -44,6 +44,20 @@ TARGETS = {
     "small t5": {"update": (0.3, None)},
     "llama": {"update": (0.45, 0.5), "decode": (0.5, None)},
 }  # fmt: skip
+# The same for times of other precisions: kif's, PyTorch's.
+TIME_TARGETS = {
+    ("bf16-backward", "float32"): {"t5": {"update": 0.37}},
+    ("bf16", "float32"): {"t5": {"update": 0.29, "mixed": 0.2, "decode": 0.25}, "llama": {"update": 0.28, "decode": 0.3}},
+    ("bf16", "bf16"): {"t5": {"update": 0.7}},
+}  # fmt: skip
+
+
+def targets_of(family, options):
+    precisions = (options.kif_precision, options.peer_precision)
+    if precisions == ("float32", "float32"):
+        return TARGETS[family]
+    times = TIME_TARGETS.get(precisions, {}).get(family, {})
+    return {row: (times.get(row), memory) for row, (_, memory) in TARGETS[family].items()}
 
 
 class Contestant:
@@ -137,7 +151,7 @@ class Run:
         config = json.loads(Path(options.model, "config.json").read_text(encoding="utf-8"))
         self.causal = config["model_type"] != "t5"
         small = not self.causal and config["d_model"] < 512
-        self.targets = TARGETS["llama" if self.causal else "small t5" if small else "t5"]
+        self.targets = targets_of("llama" if self.causal else "small t5" if small else "t5", options)
         self.environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads))
         os.environ.update(self.environment)
         with self.peer(adapter=False) as peer:
@@ -154,7 +168,8 @@ class Run:
 
     def kif(self, dropout=False):
         command = [*shlex.split(self.options.kif), "bench", "training", "--model", self.options.model, "--adapter",
-                   str(self.adapter), "--threads", str(self.options.threads), *shlex.split(self.options.kif_options)]
+                   str(self.adapter), "--threads", str(self.options.threads), "--precision", self.options.kif_precision,
+                   *shlex.split(self.options.kif_options)]
         return Contestant(command + ["--dropout"] * dropout, self.folder / "kif.log")
 
     def peer(self, dropout=False, adapter=True):
@@ -307,7 +322,8 @@ class Run:
         output = self.folder / f"run-{block}"
         command = [*shlex.split(self.options.kif), "train", "--model", self.options.model, "--data", self.options.data,
                    "--tasks", self.tasks()[0], "--method", "recurrent-kif", "--output", str(output), "--set",
-                   f"threads={self.options.threads}", *shlex.split(self.options.kif_options)]
+                   f"threads={self.options.threads}", "--set", f"precision={self.options.kif_precision}",
+                   *shlex.split(self.options.kif_options)]
         events = output / "events.jsonl"
         start = time.perf_counter()
         with open(self.folder / "kif.log", "w", encoding="utf-8") as log:
@@ -372,15 +388,22 @@ def main():
     parser.add_argument("--samples", type=int, default=500, help="of the row evaluate")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--kif", default=str(ROOT / "kif"), help="the command to measure")
-    parser.add_argument("--kif-options", default="", help='for kif alone, such as "--precision bf16"')
+    parser.add_argument("--kif-options", default="", help='for kif alone, such as "--lean"')
+    parser.add_argument("--kif-precision", choices=["float32", "bf16-backward", "bf16"], default="float32",
+                        help="what kif trains in; the results are compared with wider tolerances then")
     parser.add_argument("--peer-precision", choices=["float32", "bf16"], default="float32", help="bf16: autocast")
-    parser.add_argument("--loss-tolerance", type=float, default=1e-5)
-    parser.add_argument("--gradient-tolerance", type=float, default=1e-3)
-    parser.add_argument("--cycle-tolerance", type=float, default=0.05,
-                        help="share of the way that weights may end apart: a mask entry near its threshold may flip")
+    parser.add_argument("--loss-tolerance", type=float, help="default: 1e-5, in bf16 1e-2")
+    parser.add_argument("--gradient-tolerance", type=float, help="default: 1e-3, in bf16 0.1")
+    parser.add_argument("--cycle-tolerance", type=float,
+                        help="share of the way that weights may end apart: a mask entry near its threshold may flip"
+                        " (default: 0.05, in bf16 0.5)")
     parser.add_argument("--answer-tolerance", type=float, default=0.0, help="share of answers that may differ")
     parser.add_argument("--json", type=Path, help="default: bench/results/training-NAME.json")
     options = parser.parse_args()
+    exact = options.kif_precision == options.peer_precision == "float32"
+    for name, of_float32, of_bf16 in (("loss", 1e-5, 1e-2), ("gradient", 1e-3, 0.1), ("cycle", 0.05, 0.5)):
+        if getattr(options, name + "_tolerance") is None:
+            setattr(options, name + "_tolerance", of_float32 if exact else of_bf16)
     options.model = str(Path(options.model).resolve())
     options.data = str(Path(options.data).resolve())
     chosen = options.rows.split(",")
@@ -398,11 +421,13 @@ def main():
     print(f"{Path(options.model).name}, {options.threads} threads, {facts['processor']}, load {facts['load']:.1f}, "
           f"torch {facts['torch']}, transformers {facts['transformers']}, peft {facts['peft']}"
           + (f", kif with {options.kif_options}" if options.kif_options else "")
+          + (f", kif in {options.kif_precision}" if options.kif_precision != "float32" else "")
           + (", PyTorch in bf16 autocast" if options.peer_precision == "bf16" else ""))
     print(table(rows, run.targets))
-    output = options.json or ROOT / "bench/results" / f"training-{Path(options.model).name}.json"
+    kind = "".join("-" + p for p in (options.kif_precision, options.peer_precision) if not exact)
+    output = options.json or ROOT / "bench/results" / f"training-{Path(options.model).name}{kind}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
-    chosen_options = {"kif options": options.kif_options, "peer precision": options.peer_precision,
+    chosen_options = {"kif options": options.kif_options, "kif precision": options.kif_precision, "peer precision": options.peer_precision,
                       "threads": options.threads, "blocks": options.blocks, "updates": options.updates}
     document = {"model": Path(options.model).name, "machine": facts, "options": chosen_options, "rows": rows}
     output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
