@@ -34,6 +34,13 @@
 #include "mask.h"
 #include "tile.h"
 
+/* Of functions without fused multiply-adds. */
+#ifdef __clang__
+#define PLAIN_ROUNDING
+#else
+#define PLAIN_ROUNDING __attribute__((noinline, optimize("fp-contract=off")))
+#endif
+
 typedef struct {
   kif_node node;
   int64_t heads, groups, width;
@@ -419,6 +426,25 @@ static void forward(void *data, size_t number) {
   free(scratch);
 }
 
+/*
+ * Turns dp into ds, rounding as the operators of the plain graph do, one after the other: where the
+ * sum cancels, what is left is that rounding, which Adam turns into steps as large as any.
+ */
+PLAIN_ROUNDING static void softmax_gradient(const float *restrict p, int64_t keys, float scale,
+                                            float *restrict dp) {
+#ifdef __clang__
+#pragma clang fp contract(off)
+#endif
+  float sum = 0;
+  for (int64_t j = 0; j < keys; j++) {
+    dp[j] = p[j] * dp[j];
+    sum += dp[j];
+  }
+  for (int64_t j = 0; j < keys; j++) {
+    dp[j] = scale * (dp[j] - p[j] * sum);
+  }
+}
+
 /* Turns a row of scores and its dp into what dv is made of and into ds; mask may be NULL. */
 static void differentiate(const operands *r, const part *p, int64_t i, int64_t keys,
                           int64_t first, float *restrict s, float *restrict dp,
@@ -444,18 +470,13 @@ static void differentiate(const operands *r, const part *p, int64_t i, int64_t k
       dp[j] *= mask[j];
     }
   }
-  /* go . o is the sum of all p*dp; the plain formula forms that sum itself, which of a single key
-   * leaves exactly nothing. */
-  float delta = 0;
   if (a->plain) {
+    softmax_gradient(s, keys, scale, dp);
+  } else { /* go . o is the sum of all p*dp */
+    const float delta = dot(go, o, a->width);
     for (int64_t j = 0; j < keys; j++) {
-      delta += s[j] * dp[j];
+      dp[j] = scale * (s[j] * (dp[j] - delta));
     }
-  } else {
-    delta = dot(go, o, a->width);
-  }
-  for (int64_t j = 0; j < keys; j++) {
-    dp[j] = scale * (s[j] * (dp[j] - delta));
   }
   if (r->keys != NULL) {
     for (int64_t j = 0; j < keys; j++) {
