@@ -1,5 +1,6 @@
 /* All kernels as one module, so that one PTX file holds them. */
 #include "accumulate.cu"
+#include "accumulate_product.cu"
 #include "adamw.cu"
 #include "dropout_mask.cu"
 #include "fusion.cu"

@@ -179,6 +179,7 @@ std::vector<float> run_all(int variant, long long n, unsigned blocks) {
   reset();
   launch("kif_adamw" + suffix, blocks, w.address, g.address, m.address, v.address, clip, step, n);
   launch("kif_accumulate" + suffix, blocks, w.address, g.address, scale, n);
+  launch("kif_accumulate_product" + suffix, blocks, m.address, w.address, g.address, scale, n);
   keep_all();
 
   long long count = (n + 4095) / 4096;

@@ -142,6 +142,10 @@ KIF_API int32_t kif_copy(kif_context *context, const float *source, float *targe
 KIF_API int32_t kif_accumulate(kif_context *context, float *sum, const float *term, float scale,
                                int64_t n);
 
+/* sum = sum + scale*(a*b); a and b may be the same array */
+KIF_API int32_t kif_accumulate_product(kif_context *context, float *sum, const float *a,
+                                       const float *b, float scale, int64_t n);
+
 /*
  * The sum of squares in double over a fixed tree. The array is cut into blocks of 4096 elements;
  * in a block, lane j of 256 adds up the squares of the elements j, j+256, j+512, ... in this order,

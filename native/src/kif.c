@@ -199,7 +199,7 @@ static int is_formula(int32_t formula) { return formula >= KIF_FIRST_ORDER && fo
 typedef struct {
   kif_context *context;
   float *a, *b, *c, *d, *e, *f;
-  const float *g;
+  const float *g, *h;
   float factor;
   const kif_adamw_step *step;
   const kif_importance_rule *rule;
@@ -252,6 +252,19 @@ int32_t kif_accumulate(kif_context *context, float *sum, const float *term, floa
   REQUIRE(context != NULL && n >= 0 && is_array(sum, n) && is_array(term, n));
   elements e = {.context = context, .a = sum, .g = term, .factor = scale};
   return run(context, accumulate_task, &e, n);
+}
+
+static void accumulate_product_task(void *argument, int worker, int64_t begin, int64_t end) {
+  (void)worker;
+  const elements *e = argument;
+  e->context->operations->accumulate_product(e->a, e->g, e->h, e->factor, begin, end);
+}
+
+int32_t kif_accumulate_product(kif_context *context, float *sum, const float *a, const float *b,
+                               float scale, int64_t n) {
+  REQUIRE(context != NULL && n >= 0 && is_array(sum, n) && is_array(a, n) && is_array(b, n));
+  elements e = {.context = context, .a = sum, .g = a, .h = b, .factor = scale};
+  return run(context, accumulate_product_task, &e, n);
 }
 
 static void adamw_task(void *argument, int worker, int64_t begin, int64_t end) {

@@ -47,6 +47,13 @@ static void accumulate(float *restrict sum, const float *restrict term, float sc
   }
 }
 
+static void accumulate_product(float *restrict sum, const float *a, const float *b, float scale,
+                               int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i++) {
+    sum[i] = sum[i] + scale * (a[i] * b[i]);
+  }
+}
+
 static double norm_block(const float *restrict v, int64_t count) {
   double lanes[NORM_LANES] = {0};
   int64_t i = 0;
@@ -390,6 +397,7 @@ static void dropout_row(float *restrict row, int64_t columns, uint32_t row_numbe
 
 const kif_operations JOIN(kif_operations_, KIF_TIER) = {
     .accumulate = accumulate,
+    .accumulate_product = accumulate_product,
     .norm_block = norm_block,
     .adamw = adamw,
     .importance = importance,

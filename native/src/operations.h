@@ -42,6 +42,8 @@ typedef struct {
 
 typedef struct {
   void (*accumulate)(float *sum, const float *term, float scale, int64_t begin, int64_t end);
+  void (*accumulate_product)(float *sum, const float *a, const float *b, float scale,
+                             int64_t begin, int64_t end);
   double (*norm_block)(const float *v, int64_t count);
   void (*adamw)(float *w, const float *g, float *m, float *v, float clip,
                 const kif_adamw_step *step, int64_t begin, int64_t end);

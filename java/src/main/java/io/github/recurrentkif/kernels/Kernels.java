@@ -30,6 +30,13 @@ public interface Kernels extends AutoCloseable {
   void accumulate(ParameterVector sum, ParameterVector term, float scale);
 
   /**
+   * {@code sum = sum + scale*(first*second)}, element by element. Both factors may be the same
+   * vector, for a square.
+   */
+  void accumulateProduct(
+      ParameterVector sum, ParameterVector first, ParameterVector second, float scale);
+
+  /**
    * The sum of squares, in double over a fixed tree of blocks, so that it does not depend on the
    * number of threads. Not finite if and only if an element is not finite (or the sum exceeds
    * double's range).

@@ -43,6 +43,18 @@ public final class Operands {
     return layout;
   }
 
+  /**
+   * Checks a sum and the two factors of its terms, which may be the same vector.
+   *
+   * @return the layout they share
+   */
+  public static ParameterLayout requireProduct(
+      Device device, ParameterVector sum, ParameterVector first, ParameterVector second) {
+    return first == second
+        ? requireAlike(device, sum, first)
+        : requireAlike(device, sum, first, second);
+  }
+
   /** Checks that something lies where the kernels run. */
   public static void requireOn(Device device, Device actual) {
     if (!actual.name().equals(device.name())) {

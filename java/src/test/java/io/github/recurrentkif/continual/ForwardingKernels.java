@@ -48,6 +48,12 @@ abstract class ForwardingKernels implements Kernels {
   }
 
   @Override
+  public void accumulateProduct(
+      ParameterVector sum, ParameterVector first, ParameterVector second, float scale) {
+    kernels.accumulateProduct(sum, first, second, scale);
+  }
+
+  @Override
   public double squaredNorm(ParameterVector vector) {
     return kernels.squaredNorm(vector);
   }

@@ -45,6 +45,12 @@ public final class Operations {
     operations.put("zero", (k, s) -> done(() -> k.zero(s.weights)));
     operations.put("copy", (k, s) -> done(() -> k.copy(s.weights, s.snapshot)));
     operations.put("accumulate", (k, s) -> done(() -> k.accumulate(s.weights, s.gradient, 0.3f)));
+    operations.put(
+        "accumulate product",
+        (k, s) -> done(() -> k.accumulateProduct(s.weights, s.gradient, s.base, 0.3f)));
+    operations.put(
+        "accumulate square",
+        (k, s) -> done(() -> k.accumulateProduct(s.weights, s.gradient, s.gradient, 0.3f)));
     operations.put("squared norm", (k, s) -> k.squaredNorm(s.gradient));
     operations.put(
         "AdamW",

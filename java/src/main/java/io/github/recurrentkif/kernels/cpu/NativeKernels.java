@@ -106,6 +106,15 @@ final class NativeKernels implements Kernels {
   }
 
   @Override
+  public synchronized void accumulateProduct(
+      ParameterVector sum, ParameterVector first, ParameterVector second, float scale) {
+    long n = Operands.requireProduct(device, sum, first, second).length();
+    check(
+        library.accumulateProduct(
+            context(), sum.segment(), first.segment(), second.segment(), scale, n));
+  }
+
+  @Override
   public synchronized double squaredNorm(ParameterVector vector) {
     long n = Operands.requireAlike(device, vector).length();
     check(library.squaredNorm(context(), vector.segment(), n, norm));

@@ -34,6 +34,8 @@ final class NativeLibrary {
   private static final MethodHandle COPY = returningInt(ADDRESS, ADDRESS, ADDRESS, JAVA_LONG);
   private static final MethodHandle ACCUMULATE =
       returningInt(ADDRESS, ADDRESS, ADDRESS, JAVA_FLOAT, JAVA_LONG);
+  private static final MethodHandle ACCUMULATE_PRODUCT =
+      returningInt(ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_FLOAT, JAVA_LONG);
   private static final MethodHandle SQUARED_NORM =
       returningInt(ADDRESS, ADDRESS, JAVA_LONG, ADDRESS);
   // Both AdamW and the importance read four arrays, the clip coefficient and their rule.
@@ -111,6 +113,7 @@ final class NativeLibrary {
   private final MemorySegment zero;
   private final MemorySegment copy;
   private final MemorySegment accumulate;
+  private final MemorySegment accumulateProduct;
   private final MemorySegment squaredNorm;
   private final MemorySegment adamw;
   private final MemorySegment importance;
@@ -137,6 +140,7 @@ final class NativeLibrary {
     zero = symbols.findOrThrow("kif_zero");
     copy = symbols.findOrThrow("kif_copy");
     accumulate = symbols.findOrThrow("kif_accumulate");
+    accumulateProduct = symbols.findOrThrow("kif_accumulate_product");
     squaredNorm = symbols.findOrThrow("kif_squared_norm");
     adamw = symbols.findOrThrow("kif_adamw");
     importance = symbols.findOrThrow("kif_importance");
@@ -251,6 +255,21 @@ final class NativeLibrary {
       MemorySegment context, MemorySegment sum, MemorySegment term, float scale, long n) {
     try {
       return (int) ACCUMULATE.invokeExact(accumulate, context, sum, term, scale, n);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  int accumulateProduct(
+      MemorySegment context,
+      MemorySegment sum,
+      MemorySegment first,
+      MemorySegment second,
+      float scale,
+      long n) {
+    try {
+      return (int)
+          ACCUMULATE_PRODUCT.invokeExact(accumulateProduct, context, sum, first, second, scale, n);
     } catch (Throwable e) {
       throw unexpected(e);
     }

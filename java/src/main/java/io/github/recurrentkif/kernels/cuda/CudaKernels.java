@@ -85,6 +85,7 @@ public final class CudaKernels implements Kernels {
   private MemorySegment folded = MemorySegment.NULL;
 
   private final Launcher.Kernel accumulate;
+  private final Launcher.Kernel accumulateProduct;
   private final Launcher.Kernel adamW;
   private final Launcher.Kernel adamWImportance;
   private final Launcher.Kernel importance;
@@ -164,6 +165,7 @@ public final class CudaKernels implements Kernels {
     this.variant = Math.min(asked, SHIPPED);
     fusion = module.kernel("kif_fusion_2");
     accumulate = module.kernel("kif_accumulate_" + variant);
+    accumulateProduct = module.kernel("kif_accumulate_product_" + variant);
     adamW = module.kernel("kif_adamw_" + variant);
     adamWImportance = module.kernel("kif_adamw_importance_" + variant);
     importance = module.kernel("kif_importance_" + variant);
@@ -236,6 +238,14 @@ public final class CudaKernels implements Kernels {
     long n = Operands.requireAlike(device, sum, term).length();
     start().add(sum).add(term).add(scale).add(n);
     launch(accumulate, elementwise(n));
+  }
+
+  @Override
+  public synchronized void accumulateProduct(
+      ParameterVector sum, ParameterVector first, ParameterVector second, float scale) {
+    long n = Operands.requireProduct(device, sum, first, second).length();
+    start().add(sum).add(first).add(second).add(scale).add(n);
+    launch(accumulateProduct, elementwise(n));
   }
 
   @Override

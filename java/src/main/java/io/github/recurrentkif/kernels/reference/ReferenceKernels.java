@@ -67,6 +67,18 @@ public final class ReferenceKernels implements Kernels {
     }
   }
 
+  @Override
+  public void accumulateProduct(
+      ParameterVector sum, ParameterVector first, ParameterVector second, float scale) {
+    long length = Operands.requireProduct(device, sum, first, second).length();
+    MemorySegment s = sum.segment();
+    MemorySegment a = first.segment();
+    MemorySegment b = second.segment();
+    for (long i = 0; i < length; i++) {
+      set(s, i, get(s, i) + scale * (get(a, i) * get(b, i)));
+    }
+  }
+
   /**
    * Blocks of {@value #NORM_BLOCK} elements; in each, lane j of {@value #NORM_LANES} adds the
    * squares of elements j, j + {@value #NORM_LANES}, ... in this order. Lanes and then blocks are

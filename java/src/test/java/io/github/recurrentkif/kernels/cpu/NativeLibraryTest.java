@@ -88,6 +88,14 @@ class NativeLibraryTest {
               return 0;
             }));
     all.put(
+        "accumulate product",
+        new Both(
+            c -> c.library.accumulateProduct(c.context, c.a[0], c.a[3], c.a[1], 0.3f, c.n),
+            (k, s) -> {
+              k.accumulateProduct(s.weights, s.gradient, s.base, 0.3f);
+              return 0;
+            }));
+    all.put(
         "squared norm",
         new Both(
             c -> {
