@@ -7,5 +7,7 @@ public enum MemoryUse {
   /** They are part of each later task's training set; the plan has no memory of its own. */
   MIXED,
   /** They stay apart, and the method asks the plan for updates on them. */
-  REPLAYED
+  REPLAYED,
+  /** No memory: the samples of all tasks are learned in the first one, none in the others. */
+  ALL_AT_ONCE
 }

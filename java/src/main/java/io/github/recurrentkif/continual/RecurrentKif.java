@@ -11,10 +11,8 @@ import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.Outcome;
-import io.github.recurrentkif.training.Resumable;
 import io.github.recurrentkif.training.Update;
 import java.util.LinkedHashMap;
-import java.util.Map;
 import java.util.SequencedMap;
 
 /**
@@ -56,7 +54,7 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
   }
 
   @Override
-  public void beginTask(Learner<B> learner) {
+  public void beginTask(int task, Learner<B> learner) {
     learner.newTask();
     learner.kernels().copy(learner.weights(), base);
     for (Importance importance : new Importance[] {inner, outer}) {
@@ -138,16 +136,6 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
     vectors.put("outer.sensitivity", outer.sensitivity());
     vectors.put("outer.uncertainty", outer.uncertainty());
     return vectors;
-  }
-
-  @Override
-  public SequencedMap<String, Long> counters() {
-    return new LinkedHashMap<>();
-  }
-
-  @Override
-  public void restore(Map<String, Long> counters) {
-    Resumable.requireNames(this, counters);
   }
 
   @Override

@@ -32,6 +32,7 @@ public final class SampledPlan<B> implements TaskPlan<B> {
   private static final long DROPOUT = 1;
   private static final long REPLAYED_SAMPLES = 2;
   private static final long REPLAY_DROPOUT = 3;
+  private static final long SAMPLE_DROPOUT = 4;
 
   /**
    * How samples become updates.
@@ -101,6 +102,7 @@ public final class SampledPlan<B> implements TaskPlan<B> {
 
   private record Epoch(long number, int[] order) {}
 
+  private final int task;
   private final Sampling sampling;
   private final Samples<B> samples;
   private final @Nullable Samples<B> memory;
@@ -112,18 +114,21 @@ public final class SampledPlan<B> implements TaskPlan<B> {
   private volatile @Nullable Epoch latest;
 
   /**
+   * @param task its number in the stream, from 0
    * @param memory samples of earlier tasks; null in the first
    * @param schedule of inner updates
    * @param replaySchedule of outer ones, which take the rate for the inner update to come
    * @param key of this task in this run
    */
   public SampledPlan(
+      int task,
       Sampling sampling,
       Samples<B> samples,
       @Nullable Samples<B> memory,
       LearningRateSchedule schedule,
       LearningRateSchedule replaySchedule,
       RandomKey key) {
+    this.task = task;
     this.sampling = sampling;
     this.samples = samples;
     this.memory = memory;
@@ -160,6 +165,11 @@ public final class SampledPlan<B> implements TaskPlan<B> {
 
   private static long leastCommonMultiple(long a, long b) {
     return a * b / BigInteger.valueOf(a).gcd(BigInteger.valueOf(b)).longValueExact();
+  }
+
+  @Override
+  public int task() {
+    return task;
   }
 
   @Override
@@ -217,5 +227,19 @@ public final class SampledPlan<B> implements TaskPlan<B> {
         sampling.replayScale(),
         replaySchedule.at(completed),
         key.at(REPLAY_DROPOUT).at(completed).at(repeat));
+  }
+
+  @Override
+  public long samples() {
+    return samples.size();
+  }
+
+  @Override
+  public Update<B> sample(long number) {
+    return new Update<>(
+        List.of(samples.batch().apply(new int[] {Math.toIntExact(number)})),
+        1,
+        0,
+        key.at(SAMPLE_DROPOUT).at(number));
   }
 }

@@ -12,6 +12,11 @@ import io.github.recurrentkif.training.Update;
  */
 public interface TaskPlan<B> {
 
+  /** The number of the task in its stream, from 0; a plan that stands alone is the first. */
+  default int task() {
+    return 0;
+  }
+
   /** How many updates on new data the task takes. */
   long updates();
 
@@ -33,4 +38,47 @@ public interface TaskPlan<B> {
    * @throws IllegalStateException if there is no memory
    */
   Update<B> outer(long completed, int repeat);
+
+  /** How many samples the task has to be looked at one by one; 0 if the plan gives none. */
+  default long samples() {
+    return 0;
+  }
+
+  /**
+   * One sample of the task by itself, to be measured and not learned from: its learning rate is 0.
+   *
+   * @param number from 0 to {@link #samples()} - 1
+   */
+  default Update<B> sample(long number) {
+    throw new IllegalStateException("this plan gives no single samples");
+  }
+
+  /** The plan of a task in which nothing is left to learn. */
+  static <B> TaskPlan<B> nothing() {
+    return new Nothing<>();
+  }
+
+  /** See {@link #nothing}. */
+  record Nothing<B>() implements TaskPlan<B> {
+
+    @Override
+    public long updates() {
+      return 0;
+    }
+
+    @Override
+    public Update<B> inner(long completed) {
+      throw new IllegalStateException("nothing is learned in this task");
+    }
+
+    @Override
+    public boolean hasMemory() {
+      return false;
+    }
+
+    @Override
+    public Update<B> outer(long completed, int repeat) {
+      throw new IllegalStateException("this task has no memory to replay");
+    }
+  }
 }

@@ -8,6 +8,7 @@ import io.github.recurrentkif.data.Task;
 import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.model.LoraInitialization;
 import io.github.recurrentkif.model.PeftAdapter;
 import io.github.recurrentkif.model.Trainables;
@@ -33,6 +34,7 @@ public final class ContinualRun implements AutoCloseable {
 
   private static final long LEARNING = 1;
   private static final long MEMORY = 2;
+  private static final long FRESH_ADAPTERS = 3;
 
   private final RunConfiguration configuration;
   private final Settings settings;
@@ -66,7 +68,7 @@ public final class ContinualRun implements AutoCloseable {
       TrainingArtifacts artifacts =
           TrainingArtifacts.prepare(
               inputs.model().config(),
-              new Trainables.Adapter(configuration.settings().lora()),
+              new Trainables.Adapter(configuration.lora()),
               true,
               precision,
               backend.cache());
@@ -138,18 +140,28 @@ public final class ContinualRun implements AutoCloseable {
     try (TextModel text =
             backend.open(
                 inputs.model(),
-                new Trainables.Adapter(settings.lora()),
+                new Trainables.Adapter(configuration.lora()),
                 settings.get(Settings.PRECISION));
         Learner<Batch> learner =
             new Learner<>(text.weights(), backend.kernels(), objective(text), optimizer());
         ContinualMethod<Batch> method =
-            configuration.method().create(settings, text.weights().layout(), backend.kernels())) {
+            configuration.method().create(inputs(text.weights().layout()))) {
       return new Session(text, learner, method, listener, stop).run();
     }
   }
 
   private Objective<Batch> objective(TextModel text) {
     return text.objective(settings.get(Settings.TOKENS_PER_PASS));
+  }
+
+  private MethodInputs inputs(ParameterLayout layout) {
+    RandomKey key = RandomKey.ofSeed(settings.get(Settings.SEED)).at(FRESH_ADAPTERS);
+    return new MethodInputs(
+        settings,
+        inputs.tasks().size(),
+        layout,
+        backend.kernels(),
+        (task, weights) -> LoraInitialization.initialize(weights, key.at(task)));
   }
 
   private OptimizerSettings optimizer() {
@@ -212,7 +224,11 @@ public final class ContinualRun implements AutoCloseable {
           if (number >= state.task()) {
             boolean resumed = number == state.task() && state.begun();
             learn(number, resumed ? state.completed() : 0, resumed, matrix, events);
-            matrix = matrix.with(examiner.examine(number, events));
+            matrix =
+                matrix.with(
+                    examiner.examine(
+                        number, events, task -> method.beforeQuestions(task, learner)));
+            method.beforeQuestions(number, learner);
             writeAdapter(number);
             save(new Checkpoint(number + 1, false, 0, matrix, events.saved()));
           }
@@ -228,9 +244,9 @@ public final class ContinualRun implements AutoCloseable {
     private void learn(
         int number, long completed, boolean resumed, AccuracyMatrix matrix, EventLog events) {
       Task task = inputs.tasks().get(number);
-      TaskPlan<Batch> plan = plans.plan(number, task);
+      TaskPlan<Batch> plan = plans.plan(number, inputs.tasks());
       if (!resumed) {
-        method.beginTask(learner);
+        method.beginTask(number, learner);
       }
       listener.taskBegins(number, task.name(), completed, plan.updates());
       LongConsumer checkpoint =
@@ -259,7 +275,7 @@ public final class ContinualRun implements AutoCloseable {
     private void writeAdapter(int number) {
       PeftAdapter.write(
           folder.adapter(number, inputs.tasks().get(number).name()),
-          settings.lora(),
+          configuration.lora(),
           inputs.model().config(),
           configuration.model().toAbsolutePath().normalize().toString(),
           text.weights());

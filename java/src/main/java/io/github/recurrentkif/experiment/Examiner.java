@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
+import java.util.function.IntConsumer;
 import tools.jackson.databind.ObjectMapper;
 
 /** Asks a model the questions of the tasks of a run, and writes down its answers. */
@@ -38,12 +39,14 @@ final class Examiner {
   /**
    * Accuracies on all tasks so far and, where there is one, on the next.
    *
+   * @param beforeTask told which task's questions come next
    * @throws CancellationException if asked to stop
    */
-  List<Double> examine(int after, EventLog events) {
+  List<Double> examine(int after, EventLog events, IntConsumer beforeTask) {
     List<Double> accuracies = new ArrayList<>();
     for (int i = 0; i < Math.min(after + 2, tasks.size()); i++) {
       Task task = tasks.get(i);
+      beforeTask.accept(i);
       listener.evaluationBegins(after, task.name(), task.evaluation().size());
       List<String> answers = evaluation.answers(task.evaluation(), listener::evaluated, stop);
       double accuracy = Evaluation.accuracy(task.evaluation(), answers);

@@ -1,25 +1,95 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.continual.ContinualMethod;
+import io.github.recurrentkif.continual.Ewc;
+import io.github.recurrentkif.continual.IncrementalLora;
+import io.github.recurrentkif.continual.Joint;
 import io.github.recurrentkif.continual.LoraReplay;
+import io.github.recurrentkif.continual.OLora;
+import io.github.recurrentkif.continual.PerTask;
 import io.github.recurrentkif.continual.RecurrentKif;
 import io.github.recurrentkif.continual.RecurrentKifSettings;
 import io.github.recurrentkif.continual.RecurrentKifSettings.OuterLoop;
 import io.github.recurrentkif.continual.SequentialLora;
+import io.github.recurrentkif.continual.Tasl;
+import io.github.recurrentkif.continual.VrMcl;
+import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.kernels.ImportanceRule;
-import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.ImportanceRule.Formula;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.memory.InputException;
-import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.model.LoraConfig;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
 
 /** The methods that a run can be told to use, by the names a user types. */
 public enum MethodName {
-  RECURRENT_KIF,
-  SEQUENTIAL_LORA,
-  LORA_REPLAY;
+  RECURRENT_KIF(
+      "merges new and old knowledge every few updates, by what is important to each",
+      Rank.AS_SET,
+      in -> new RecurrentKif<>(recurrentKif(in.settings()), in.layout(), in.kernels())),
+  SEQUENTIAL_LORA(
+      "one adapter for all tasks, nothing against forgetting: the lower bound",
+      Rank.AS_SET,
+      _ -> new SequentialLora<>()),
+  LORA_REPLAY(
+      "one adapter, each task's samples mixed with the memory",
+      Rank.AS_SET,
+      _ -> new LoraReplay<>()),
+  INCREMENTAL_LORA(
+      "a new adapter for each task on top of the frozen ones before it",
+      Rank.FOR_EACH_TASK,
+      in -> new IncrementalLora<>(in.tasks(), in.layout(), in.kernels())),
+  EWC(
+      "a penalty on moving what the Fisher information says earlier tasks need",
+      Rank.AS_SET,
+      in -> new Ewc<>(ewc(in.settings()), in.layout(), in.kernels())),
+  O_LORA(
+      "incremental-lora, each adapter kept orthogonal to those before it",
+      Rank.FOR_EACH_TASK,
+      in -> new OLora<>(oLora(in.settings()), in.tasks(), in.layout(), in.kernels())),
+  TASL(
+      "one merge at the end of each task, by the importance of skill units",
+      Rank.AS_SET,
+      in -> new Tasl<>(tasl(in.settings()), in.layout(), in.kernels())),
+  VR_MCL(
+      "meta-learning: steps on a task that also help the memory, with less variance",
+      Rank.AS_SET,
+      in -> new VrMcl<>(vrMcl(in.settings()), in.layout(), in.kernels())),
+  PER_TASK(
+      "an adapter for each task, chosen by who asks: nothing shared or forgotten",
+      Rank.AS_SET,
+      in -> new PerTask<>(in.tasks(), in.fresh(), in.layout(), in.kernels())),
+  JOINT(
+      "one adapter trained on all tasks together: the upper bound",
+      Rank.AS_SET,
+      _ -> new Joint<>());
+
+  /** How the rank of the adapter follows from the settings. */
+  private enum Rank {
+    AS_SET,
+    /** As set, for every task of the stream: their adapters lie side by side in one. */
+    FOR_EACH_TASK
+  }
+
+  private final String description;
+  private final Rank rank;
+
+  @SuppressWarnings("ImmutableEnumChecker") // Lambdas that hold nothing.
+  private final Function<MethodInputs, ContinualMethod<Batch>> maker;
+
+  MethodName(String description, Rank rank, Function<MethodInputs, ContinualMethod<Batch>> maker) {
+    this.description = description;
+    this.rank = rank;
+    this.maker = maker;
+  }
+
+  /** What it does, in one line. */
+  public String description() {
+    return description;
+  }
 
   /** As typed: {@code recurrent-kif}. */
   public String text() {
@@ -60,15 +130,63 @@ public enum MethodName {
               + " and outer-loop=importance-only leave updates on memory nothing to do; leave out"
               + " one of them");
     }
+    if (rank == Rank.FOR_EACH_TASK && settings.get(Settings.WEIGHT_DECAY) > 0) {
+      throw new InputException(
+          text()
+              + " keeps the adapters of earlier tasks as they are, and weight-decay="
+              + Setting.print(settings.get(Settings.WEIGHT_DECAY))
+              + " would shrink them; leave it out");
+    }
   }
 
-  /** Makes the method for weights of this layout. */
-  <B> ContinualMethod<B> create(Settings settings, ParameterLayout layout, Kernels kernels) {
-    return switch (this) {
-      case RECURRENT_KIF -> new RecurrentKif<>(recurrentKif(settings), layout, kernels);
-      case SEQUENTIAL_LORA -> new SequentialLora<>();
-      case LORA_REPLAY -> new LoraReplay<>();
+  /** Makes the method. */
+  ContinualMethod<Batch> create(MethodInputs inputs) {
+    return maker.apply(inputs);
+  }
+
+  /** The adapter that this method learns a stream of so many tasks with. */
+  LoraConfig lora(Settings settings, int tasks) {
+    LoraConfig one = settings.lora();
+    return switch (rank) {
+      case AS_SET -> one;
+      // Alpha over rank, the scale of each task's adapter, stays what it is.
+      case FOR_EACH_TASK ->
+          new LoraConfig(one.rank() * tasks, one.alpha() * tasks, one.dropout(), one.targets());
     };
+  }
+
+  private static Ewc.Settings ewc(Settings settings) {
+    return new Ewc.Settings(
+        settings.get(Settings.EWC_LAMBDA),
+        settings.get(Settings.FISHER_DECAY),
+        settings.get(Settings.FISHER_SAMPLES));
+  }
+
+  private static OLora.Settings oLora(Settings settings) {
+    return new OLora.Settings(
+        settings.get(Settings.ORTHOGONALITY), settings.get(Settings.ADAPTER_NORM));
+  }
+
+  private static Tasl.Settings tasl(Settings settings) {
+    return new Tasl.Settings(
+        importanceRule(settings, Formula.FIRST_ORDER),
+        settings.get(Settings.QUANTILE),
+        settings.get(Settings.SKILL_MEMORY),
+        settings.get(Settings.SKILL_TEMPERATURE));
+  }
+
+  private static VrMcl.Settings vrMcl(Settings settings) {
+    return new VrMcl.Settings(
+        settings.get(Settings.META_RATE),
+        settings.get(Settings.META_RATE_STEP),
+        settings.get(Settings.META_MOMENTUM));
+  }
+
+  private static ImportanceRule importanceRule(Settings settings, Formula formula) {
+    return new ImportanceRule(
+        formula,
+        settings.get(Settings.SENSITIVITY_DECAY),
+        settings.get(Settings.UNCERTAINTY_DECAY));
   }
 
   private static RecurrentKifSettings recurrentKif(Settings settings) {
@@ -77,11 +195,7 @@ public enum MethodName {
           case REFERENCE -> RecurrentKifSettings.reference();
           case PAPER -> RecurrentKifSettings.paper();
         };
-    ImportanceRule rule =
-        new ImportanceRule(
-            preset.innerRule().formula(),
-            settings.get(Settings.SENSITIVITY_DECAY),
-            settings.get(Settings.UNCERTAINTY_DECAY));
+    ImportanceRule rule = importanceRule(settings, preset.innerRule().formula());
     return new RecurrentKifSettings(
         settings.get(Settings.CYCLE_LENGTH),
         settings.get(Settings.OUTER_STEPS),

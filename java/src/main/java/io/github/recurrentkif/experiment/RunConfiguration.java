@@ -1,6 +1,7 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.ModelConfig;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -38,6 +39,11 @@ public record RunConfiguration(
   /** This run, with what nobody chose as the family of the model needs it. */
   public RunConfiguration forModel(ModelConfig family) {
     return new RunConfiguration(model, data, tasks, method, settings.forModel(family));
+  }
+
+  /** The adapter that is trained. */
+  LoraConfig lora() {
+    return method.lora(settings, tasks.size());
   }
 
   Map<String, Object> toJson() {

@@ -90,6 +90,41 @@ public final class Settings {
           0,
           1,
           "of updates on memory, at the peak of the same schedule; 0 for that of the others");
+  public static final Setting<Double> EWC_LAMBDA =
+      Setting.upTo("ewc-lambda", 400, 1e9, "strength of the penalty; ewc");
+  public static final Setting<Double> FISHER_DECAY =
+      Setting.upTo(
+          "fisher-decay", 1, 1, "of earlier tasks' Fisher information, with each task; ewc");
+  public static final Setting<Integer> FISHER_SAMPLES =
+      Setting.whole(
+          "fisher-samples",
+          0,
+          0,
+          "of a task that its Fisher information is estimated from; 0 for all; ewc");
+  public static final Setting<Double> ORTHOGONALITY =
+      Setting.upTo(
+          "orthogonality",
+          0.5,
+          1e6,
+          "weight of the overlap with earlier adapters (lambda 1); o-lora");
+  public static final Setting<Double> ADAPTER_NORM =
+      Setting.upTo("adapter-norm", 0, 1e6, "weight of the new adapter's norms (lambda 2); o-lora");
+  public static final Setting<Double> SKILL_MEMORY =
+      Setting.upTo(
+          "skill-memory", 0.7, 1, "share of the old in the importance of skill units; tasl");
+  public static final Setting<Double> SKILL_TEMPERATURE =
+      Setting.positive(
+          "skill-temperature",
+          0.25,
+          "of the softmax that weighs units important to both sides or neither; tasl");
+  public static final Setting<Double> META_RATE =
+      Setting.positive(
+          "meta-rate", 0.01, "of the inner steps on micro-batches, where it begins; vr-mcl");
+  public static final Setting<Double> META_RATE_STEP =
+      Setting.upTo(
+          "meta-rate-step", 0.25, 1e9, "how fast each parameter's rate is learned; vr-mcl");
+  public static final Setting<Double> META_MOMENTUM =
+      Setting.below("meta-momentum", 0.5, 1, "share of the corrected past hypergradient; vr-mcl");
   public static final Setting<Integer> LORA_RANK =
       Setting.whole("lora-rank", 8, 1, 4096, "rank of the adapter");
   public static final Setting<Double> LORA_ALPHA =
@@ -196,6 +231,16 @@ public final class Settings {
           MERGE_REDUNDANT,
           HISTORY_ESTIMATES,
           OUTER_LEARNING_RATE,
+          EWC_LAMBDA,
+          FISHER_DECAY,
+          FISHER_SAMPLES,
+          ORTHOGONALITY,
+          ADAPTER_NORM,
+          SKILL_MEMORY,
+          SKILL_TEMPERATURE,
+          META_RATE,
+          META_RATE_STEP,
+          META_MOMENTUM,
           LORA_RANK,
           LORA_ALPHA,
           LORA_DROPOUT,

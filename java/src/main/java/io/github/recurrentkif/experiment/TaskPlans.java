@@ -42,9 +42,9 @@ public final class TaskPlans {
     this.remembering = remembering;
   }
 
-  /** The plan of the task of that number. */
-  public TaskPlan<Batch> plan(int number, Task task) {
-    List<EncodedSample> samples = encode(task.train());
+  /** What is learned in the task of that number of a stream. */
+  public TaskPlan<Batch> plan(int number, List<Task> tasks) {
+    List<EncodedSample> samples = encode(tasks.get(number).train());
     List<EncodedSample> replayed = List.of();
     switch (memoryUse) {
       case NONE -> {}
@@ -53,6 +53,12 @@ public final class TaskPlans {
         samples.addAll(memory);
       }
       case REPLAYED -> replayed = List.copyOf(memory);
+      case ALL_AT_ONCE -> {
+        if (number > 0) {
+          return TaskPlan.nothing();
+        }
+        samples = encode(tasks.stream().flatMap(task -> task.train().stream()).toList());
+      }
     }
     SampledPlan.Sampling sampling =
         SampledPlan.Sampling.reference(
@@ -64,6 +70,7 @@ public final class TaskPlans {
     double innerRate = settings.get(Settings.LEARNING_RATE);
     double outerRate = settings.get(Settings.OUTER_LEARNING_RATE);
     return new SampledPlan<>(
+        number,
         sampling,
         source(samples),
         replayed.isEmpty() ? null : source(replayed),
@@ -79,7 +86,7 @@ public final class TaskPlans {
 
   /** Keeps some samples of a finished task. */
   public void remember(int number, Task task) {
-    if (memoryUse != MemoryUse.NONE) {
+    if (memoryUse == MemoryUse.MIXED || memoryUse == MemoryUse.REPLAYED) {
       memory.addAll(
           encode(
               MemorySampler.draw(

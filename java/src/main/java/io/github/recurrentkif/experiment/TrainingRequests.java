@@ -176,7 +176,7 @@ public final class TrainingRequests implements AutoCloseable {
     try (ContinualMethod<Batch> method =
         new RecurrentKif<>(settings, text.weights().layout(), backend.kernels())) {
       Learner<Batch> trained = learner();
-      method.beginTask(trained);
+      method.beginTask(0, trained);
       long start = System.nanoTime();
       method.learn(new Cycle(inner, replays), 0, trained, Observer.none());
       return answer("seconds", (System.nanoTime() - start) / 1e9, "updates", inner.size());

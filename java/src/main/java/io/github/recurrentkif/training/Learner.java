@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.function.Consumer;
 
 /**
  * Turns batches into new weights: sums micro-batch gradients, clips, takes one AdamW step and, on
@@ -73,7 +74,17 @@ public final class Learner<B> implements Resumable, AutoCloseable {
 
   /** One step of the optimiser, without any importance. */
   public Outcome update(Update<B> update) {
-    Gradient total = gradientOf(update);
+    return update(update, _ -> {});
+  }
+
+  /**
+   * One step of the optimiser on a gradient that a method changes first: adds a penalty's, masks
+   * it. The outcome's norm is that of the changed gradient; its losses know no penalty.
+   *
+   * @param shape changes the gradient of the update, neither clipped nor examined so far
+   */
+  public Outcome update(Update<B> update, Consumer<ParameterVector> shape) {
+    Gradient total = gradientOf(update, shape);
     if (total.finite()) {
       kernels.adamW(
           weights, total.vector, firstMoment, secondMoment, clip(total), nextStep(update));
@@ -113,6 +124,19 @@ public final class Learner<B> implements Resumable, AutoCloseable {
     return outcome(update, total);
   }
 
+  /**
+   * The gradient of an update, not clipped; weights and optimiser stay as they are.
+   *
+   * @param use is handed the gradient, until it returns, if that is finite
+   */
+  public Outcome measure(Update<B> update, Consumer<ParameterVector> use) {
+    Gradient total = gradientOf(update);
+    if (total.finite()) {
+      use.accept(total.vector);
+    }
+    return outcome(update, total);
+  }
+
   /** Updates refused so far, over all tasks. */
   public long refusedUpdates() {
     return refused;
@@ -126,8 +150,13 @@ public final class Learner<B> implements Resumable, AutoCloseable {
   }
 
   private Gradient gradientOf(Update<B> update) {
+    return gradientOf(update, _ -> {});
+  }
+
+  private Gradient gradientOf(Update<B> update, Consumer<ParameterVector> shape) {
     List<Double> losses = objective.gradient(update, gradient);
     ParameterVector total = gradient.total();
+    shape.accept(total);
     return new Gradient(total, (float) Math.sqrt(kernels.squaredNorm(total)), losses);
   }
 

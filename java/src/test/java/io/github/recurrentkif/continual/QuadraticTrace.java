@@ -166,7 +166,7 @@ final class QuadraticTrace {
       weights.upload("A", MemorySegment.ofArray(Arrays.copyOf(start, problem.sizeA)));
       weights.upload(
           "B", MemorySegment.ofArray(Arrays.copyOfRange(start, problem.sizeA, start.length)));
-      method.beginTask(learner);
+      method.beginTask(0, learner);
       method.learn(
           plan,
           0,

@@ -122,7 +122,7 @@ class RecurrentKifTest {
     }
 
     void task(TaskPlan<int[]> plan, Consumer<LearningEvent> watcher) {
-      method.beginTask(learner);
+      method.beginTask(0, learner);
       assertEquals(plan.updates(), learn(plan, 0, -1, watcher));
     }
 
@@ -165,6 +165,7 @@ class RecurrentKifTest {
   private static SampledPlan<int[]> plan(int epochs, int memory, long task) {
     Sampling sampling = Sampling.reference(epochs, 2, 2, 3);
     return new SampledPlan<>(
+        0,
         sampling,
         new Samples<>(12, numbers -> numbers),
         memory == 0 ? null : new Samples<>(memory, RecurrentKifTest::remembered),
@@ -211,7 +212,7 @@ class RecurrentKifTest {
         try (Run first = new Run(recurrentKif());
             Run second = new Run(recurrentKif())) {
           first.task(plan(5, 0, 0));
-          first.method.beginTask(first.learner);
+          first.method.beginTask(0, first.learner);
           assertEquals(stop, first.learn(plan(5, 5, 1), 0, stop, event -> {}));
           second.restore(first.saved(), first.learner.counters());
           assertEquals(15, second.learn(plan(5, 5, 1), stop, -1, event -> {}));
@@ -225,7 +226,7 @@ class RecurrentKifTest {
   void noticesEveryVectorThatACheckpointWouldForget() {
     // Stopped after 6 updates, in the middle of a cycle: nothing of the state may be left out.
     try (Run first = new Run(recurrentKif())) {
-      first.method.beginTask(first.learner);
+      first.method.beginTask(0, first.learner);
       first.learn(plan(5, 5, 1), 0, 6, event -> {});
       Map<String, float[]> saved = first.saved();
       assertEquals(
@@ -283,7 +284,7 @@ class RecurrentKifTest {
   @Test
   void stopsOnlyWhereTheFusionIsDone() {
     try (Run run = new Run(recurrentKif())) {
-      run.method.beginTask(run.learner);
+      run.method.beginTask(0, run.learner);
       run.learn(plan(5, 5, 1), 0, 4, event -> {});
       assertTrue(run.events.getLast() instanceof AfterFusion);
       assertEquals(1, run.count(AfterFusion.class));
@@ -401,7 +402,7 @@ class RecurrentKifTest {
               assertArrayEquals(run.weights(), run.saved().get("base"));
             }
           });
-      run.method.beginTask(run.learner);
+      run.method.beginTask(0, run.learner);
       for (String name :
           List.of(
               "inner.sensitivity", "inner.uncertainty", "outer.sensitivity", "outer.uncertainty")) {
@@ -460,7 +461,7 @@ class RecurrentKifTest {
   void countsRefusedUpdatesAndGoesOn(int poison) {
     try (Run run = new Run(recurrentKif(), poison)) {
       Map<String, float[]> before = new LinkedHashMap<>();
-      run.method.beginTask(run.learner);
+      run.method.beginTask(0, run.learner);
       before.putAll(run.saved());
       int[] refused = {0};
       run.learn(

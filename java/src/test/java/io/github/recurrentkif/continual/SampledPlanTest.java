@@ -34,6 +34,7 @@ class SampledPlanTest {
   private static SampledPlan<List<Integer>> plan(
       Sampling sampling, int samples, int memory, RandomKey key) {
     return new SampledPlan<>(
+        0,
         sampling,
         new Samples<>(samples, numbers -> Arrays.stream(numbers).boxed().toList()),
         memory == 0

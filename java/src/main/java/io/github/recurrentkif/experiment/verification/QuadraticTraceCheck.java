@@ -102,7 +102,7 @@ public final class QuadraticTraceCheck {
         RecurrentKif<Pull> method = new RecurrentKif<>(settings, layout, kernels)) {
       upload(vector, "A", SIZE_A, i -> 0.1 * Math.sin(i + 1));
       upload(vector, "B", SIZE_B, i -> 0.05 * Math.cos(i + 1));
-      method.beginTask(learner);
+      method.beginTask(0, learner);
       method.learn(new Plan(), 0, learner, event -> compare(event, vector));
     }
   }

@@ -175,7 +175,7 @@ public final class TrajectoryCheck {
         RecurrentKif<Batch> method =
             new RecurrentKif<>(settings, text.weights().layout(), kernels);
         Comparison comparison = new Comparison(task, plan)) {
-      method.beginTask(learner);
+      method.beginTask(0, learner);
       method.learn(plan, 0, learner, comparison);
     }
   }
