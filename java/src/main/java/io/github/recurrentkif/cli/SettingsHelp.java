@@ -1,8 +1,10 @@
 package io.github.recurrentkif.cli;
 
+import io.github.recurrentkif.experiment.MethodName;
 import io.github.recurrentkif.experiment.Setting;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.UsageMessageSpec;
 
@@ -18,13 +20,28 @@ final class SettingsHelp {
 
   /** Adds the list to the help of a command. */
   static void addTo(CommandSpec spec, List<Setting<?>> settings) {
-    String section = "settings";
+    addSection(spec, "settings", () -> render(settings, spec.usageMessage().width()));
+  }
+
+  /** Adds a line for each method to the help of a command. */
+  static void addMethodsTo(CommandSpec spec, List<MethodName> methods) {
+    addSection(spec, "methods", () -> renderMethods(methods));
+  }
+
+  private static String renderMethods(List<MethodName> methods) {
+    int name = methods.stream().mapToInt(m -> m.text().length()).max().orElse(0);
+    StringBuilder text = new StringBuilder("\nMethods (--method METHOD; docs/methods.md):\n");
+    for (MethodName method : methods) {
+      text.append(("  %-" + name + "s  %s\n").formatted(method.text(), method.description()));
+    }
+    return text.toString();
+  }
+
+  private static void addSection(CommandSpec spec, String section, Supplier<String> text) {
     List<String> keys = new ArrayList<>(spec.usageMessage().sectionKeys());
     keys.add(keys.indexOf(UsageMessageSpec.SECTION_KEY_FOOTER_HEADING), section);
     spec.usageMessage().sectionKeys(keys);
-    spec.usageMessage()
-        .sectionMap()
-        .put(section, _ -> render(settings, spec.usageMessage().width()));
+    spec.usageMessage().sectionMap().put(section, _ -> text.get());
   }
 
   private static String render(List<Setting<?>> settings, int totalWidth) {

@@ -78,7 +78,7 @@ final class TrainCommand implements Callable<Integer> {
       names = "--method",
       paramLabel = "METHOD",
       completionCandidates = Methods.class,
-      description = "One of ${COMPLETION-CANDIDATES} (default: recurrent-kif).")
+      description = "How to learn; they are listed below (default: recurrent-kif).")
   private @Nullable String method;
 
   @Option(
@@ -106,6 +106,7 @@ final class TrainCommand implements Callable<Integer> {
 
   @Spec
   void listSettings(CommandLine.Model.CommandSpec spec) {
+    SettingsHelp.addMethodsTo(spec, List.of(MethodName.values()));
     SettingsHelp.addTo(spec, Settings.all());
   }
 
