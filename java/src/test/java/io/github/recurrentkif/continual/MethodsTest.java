@@ -13,6 +13,9 @@ import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.LoraModule;
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.Locale;
 import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -49,6 +52,8 @@ class MethodsTest {
         RANK, in -> new RecurrentKif<>(QuadraticTrace.FAITHFUL, in.layout(), in.kernels()));
 
     final int rank;
+
+    @SuppressWarnings("ImmutableEnumChecker") // Lambdas that hold nothing.
     final Function<Inputs, ContinualMethod<Pull>> maker;
 
     Method(int rank, Function<Inputs, ContinualMethod<Pull>> maker) {
@@ -61,15 +66,15 @@ class MethodsTest {
     }
 
     String text() {
-      return name().toLowerCase(java.util.Locale.ROOT).replace('_', '-');
+      return name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
   }
 
   private static void fill(ParameterVector weights, int task) {
     for (var tensor : weights.layout().tensors()) {
       float[] values = new float[(int) tensor.elements()];
-      java.util.Arrays.fill(values, 0.01f * (task + 1));
-      weights.upload(tensor.name(), java.lang.foreign.MemorySegment.ofArray(values));
+      Arrays.fill(values, 0.01f * (task + 1));
+      weights.upload(tensor.name(), MemorySegment.ofArray(values));
     }
   }
 
