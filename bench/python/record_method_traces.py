@@ -246,6 +246,26 @@ def vr_mcl(inner_rate, rate_step, momentum):
     return trace.json(inner_rate=inner_rate, rate_step=rate_step, momentum=momentum)
 
 
+def migu(quantile):
+    """The size of row k of a matrix's output is the sum over the batches s of |row k| * (1 + sin(k + s))."""
+    trace, w = Trace(), leaves(start(2))
+    for t in range(TASKS):
+        adamw = optimizer(w)
+        for u in range(UPDATES):
+            adamw.zero_grad()
+            inner(w, t, u).backward()
+            if t > 0:
+                for x in w:
+                    k = torch.arange(x.shape[0], dtype=torch.float64)
+                    size = x.detach().abs().sum(dim=1)
+                    sizes = sum(size * (1 + torch.sin(k + s)) for s in (2 * u, 2 * u + 1))
+                    kept = sizes > torch.quantile(sizes, quantile)
+                    x.grad *= kept.to(torch.float64).unsqueeze(1)
+            step(trace, adamw, w, u)
+        finish(trace, w)
+    return trace.json(quantile=quantile)
+
+
 def main():
     traces = {
         "sequential-lora": sequential(),
@@ -253,6 +273,7 @@ def main():
         "incremental-lora": stacked(0.0, 0.0),
         "o-lora": stacked(0.5, 0.1),
         "tasl": tasl(0.85, 0.5, 0.7, 0.25),
+        "migu": migu(0.7),
         "vr-mcl": vr_mcl(0.1, 0.05, 0.5),
     }
     with open(sys.argv[1], "w") as file:

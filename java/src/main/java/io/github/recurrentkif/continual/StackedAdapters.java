@@ -17,8 +17,7 @@ import java.lang.foreign.MemorySegment;
 final class StackedAdapters implements AutoCloseable {
 
   private final int rank;
-  private final ParameterVector own;
-  private final ParameterVector scratch;
+  private final GradientMask own;
   private int task = -1;
 
   /**
@@ -31,8 +30,7 @@ final class StackedAdapters implements AutoCloseable {
           "a rank of %d cannot be divided among %d tasks".formatted(whole, tasks));
     }
     this.rank = whole / tasks;
-    this.own = new ParameterVector(layout, kernels.device());
-    this.scratch = new ParameterVector(layout, kernels.device());
+    this.own = new GradientMask(layout, kernels);
   }
 
   /** Rank of one task's adapter. */
@@ -49,13 +47,11 @@ final class StackedAdapters implements AutoCloseable {
     if (task != number) {
       mark(number);
     }
-    kernels.zero(scratch);
-    kernels.accumulateProduct(scratch, gradient, own, 1);
-    kernels.copy(scratch, gradient);
+    own.apply(gradient, kernels);
   }
 
   private void mark(int number) {
-    for (LoraModule module : LoraModule.of(own.layout())) {
+    for (LoraModule module : LoraModule.of(own.factors().layout())) {
       try (Arena arena = Arena.ofConfined()) {
         MemorySegment a = arena.allocate(module.a().elements() * Float.BYTES, Float.BYTES);
         MemorySegment b = arena.allocate(module.b().elements() * Float.BYTES, Float.BYTES);
@@ -67,8 +63,8 @@ final class StackedAdapters implements AutoCloseable {
             b.setAtIndex(JAVA_FLOAT, i * module.rank() + k, 1);
           }
         }
-        own.upload(module.a().name(), a);
-        own.upload(module.b().name(), b);
+        own.factors().upload(module.a().name(), a);
+        own.factors().upload(module.b().name(), b);
       }
     }
     task = number;
@@ -77,6 +73,5 @@ final class StackedAdapters implements AutoCloseable {
   @Override
   public void close() {
     own.close();
-    scratch.close();
   }
 }

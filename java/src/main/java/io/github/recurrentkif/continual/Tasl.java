@@ -83,8 +83,8 @@ public final class Tasl<B> implements ContinualMethod<B> {
 
   /** {@code weights = previous + share * (weights - previous)}, with a share for each unit. */
   private void merge(double[] kept, double[] learned, Learner<B> learner) {
-    double keptBound = quantile(kept);
-    double learnedBound = quantile(learned);
+    double keptBound = Quantiles.of(kept, settings.quantile());
+    double learnedBound = Quantiles.of(learned, settings.quantile());
     double[] shares = new double[kept.length];
     for (int i = 0; i < shares.length; i++) {
       boolean toOld = kept[i] > keptBound;
@@ -144,16 +144,6 @@ public final class Tasl<B> implements ContinualMethod<B> {
     double smallest = Arrays.stream(values).min().orElse(0);
     double range = Arrays.stream(values).max().orElse(0) - smallest;
     return Arrays.stream(values).map(v -> range == 0 ? 0 : (v - smallest) / range).toArray();
-  }
-
-  /** With linear interpolation between neighbours. */
-  private double quantile(double[] values) {
-    double[] sorted = values.clone();
-    Arrays.sort(sorted);
-    double rank = settings.quantile() * (sorted.length - 1);
-    int below = (int) rank;
-    int above = Math.min(below + 1, sorted.length - 1);
-    return sorted[below] + (rank - below) * (sorted[above] - sorted[below]);
   }
 
   /** Writes the value of each unit to all elements of its row of A and its column of B. */

@@ -5,6 +5,7 @@ import io.github.recurrentkif.continual.Ewc;
 import io.github.recurrentkif.continual.IncrementalLora;
 import io.github.recurrentkif.continual.Joint;
 import io.github.recurrentkif.continual.LoraReplay;
+import io.github.recurrentkif.continual.Migu;
 import io.github.recurrentkif.continual.OLora;
 import io.github.recurrentkif.continual.PerTask;
 import io.github.recurrentkif.continual.RecurrentKif;
@@ -28,61 +29,67 @@ import java.util.function.Function;
 public enum MethodName {
   RECURRENT_KIF(
       "merges new and old knowledge every few updates, by what is important to each",
-      Rank.AS_SET,
+      Form.AS_SET,
       in -> new RecurrentKif<>(recurrentKif(in.settings()), in.layout(), in.kernels())),
   SEQUENTIAL_LORA(
       "one adapter for all tasks, nothing against forgetting: the lower bound",
-      Rank.AS_SET,
+      Form.AS_SET,
       _ -> new SequentialLora<>()),
   LORA_REPLAY(
       "one adapter, each task's samples mixed with the memory",
-      Rank.AS_SET,
+      Form.AS_SET,
       _ -> new LoraReplay<>()),
   INCREMENTAL_LORA(
       "a new adapter for each task on top of the frozen ones before it",
-      Rank.FOR_EACH_TASK,
+      Form.FOR_EACH_TASK,
       in -> new IncrementalLora<>(in.tasks(), in.layout(), in.kernels())),
   EWC(
       "a penalty on moving what the Fisher information says earlier tasks need",
-      Rank.AS_SET,
+      Form.AS_SET,
       in -> new Ewc<>(ewc(in.settings()), in.layout(), in.kernels())),
   O_LORA(
       "incremental-lora, each adapter kept orthogonal to those before it",
-      Rank.FOR_EACH_TASK,
+      Form.FOR_EACH_TASK,
       in -> new OLora<>(oLora(in.settings()), in.tasks(), in.layout(), in.kernels())),
   TASL(
       "one merge at the end of each task, by the importance of skill units",
-      Rank.AS_SET,
+      Form.AS_SET,
       in -> new Tasl<>(tasl(in.settings()), in.layout(), in.kernels())),
+  MIGU(
+      "moves only the rows with the largest outputs for an update's tokens",
+      Form.OBSERVED,
+      in -> new Migu<>(in.settings().get(Settings.MAGNITUDE_QUANTILE), in.layout(), in.kernels())),
   VR_MCL(
       "meta-learning: steps on a task that also help the memory, with less variance",
-      Rank.AS_SET,
+      Form.AS_SET,
       in -> new VrMcl<>(vrMcl(in.settings()), in.layout(), in.kernels())),
   PER_TASK(
       "an adapter for each task, chosen by who asks: nothing shared or forgotten",
-      Rank.AS_SET,
+      Form.AS_SET,
       in -> new PerTask<>(in.tasks(), in.fresh(), in.layout(), in.kernels())),
   JOINT(
       "one adapter trained on all tasks together: the upper bound",
-      Rank.AS_SET,
+      Form.AS_SET,
       _ -> new Joint<>());
 
-  /** How the rank of the adapter follows from the settings. */
-  private enum Rank {
+  /** What the adapter is like. */
+  private enum Form {
     AS_SET,
+    /** As set, and the graphs say how large its outputs are. */
+    OBSERVED,
     /** As set, for every task of the stream: their adapters lie side by side in one. */
     FOR_EACH_TASK
   }
 
   private final String description;
-  private final Rank rank;
+  private final Form form;
 
   @SuppressWarnings("ImmutableEnumChecker") // Lambdas that hold nothing.
   private final Function<MethodInputs, ContinualMethod<Batch>> maker;
 
-  MethodName(String description, Rank rank, Function<MethodInputs, ContinualMethod<Batch>> maker) {
+  MethodName(String description, Form form, Function<MethodInputs, ContinualMethod<Batch>> maker) {
     this.description = description;
-    this.rank = rank;
+    this.form = form;
     this.maker = maker;
   }
 
@@ -130,7 +137,7 @@ public enum MethodName {
               + " and outer-loop=importance-only leave updates on memory nothing to do; leave out"
               + " one of them");
     }
-    if (rank == Rank.FOR_EACH_TASK && settings.get(Settings.WEIGHT_DECAY) > 0) {
+    if (form == Form.FOR_EACH_TASK && settings.get(Settings.WEIGHT_DECAY) > 0) {
       throw new InputException(
           text()
               + " keeps the adapters of earlier tasks as they are, and weight-decay="
@@ -147,8 +154,9 @@ public enum MethodName {
   /** The adapter that this method learns a stream of so many tasks with. */
   LoraConfig lora(Settings settings, int tasks) {
     LoraConfig one = settings.lora();
-    return switch (rank) {
+    return switch (form) {
       case AS_SET -> one;
+      case OBSERVED -> one.withObservation();
       // Alpha over rank, the scale of each task's adapter, stays what it is.
       case FOR_EACH_TASK ->
           new LoraConfig(one.rank() * tasks, one.alpha() * tasks, one.dropout(), one.targets());

@@ -117,6 +117,12 @@ public final class Settings {
           "skill-temperature",
           0.25,
           "of the softmax that weighs units important to both sides or neither; tasl");
+  public static final Setting<Double> MAGNITUDE_QUANTILE =
+      Setting.upTo(
+          "magnitude-quantile",
+          0.7,
+          1,
+          "of a matrix's output magnitudes, above which rows move; migu");
   public static final Setting<Double> META_RATE =
       Setting.positive(
           "meta-rate", 0.01, "of the inner steps on micro-batches, where it begins; vr-mcl");
@@ -238,6 +244,7 @@ public final class Settings {
           ADAPTER_NORM,
           SKILL_MEMORY,
           SKILL_TEMPERATURE,
+          MAGNITUDE_QUANTILE,
           META_RATE,
           META_RATE_STEP,
           META_MOMENTUM,

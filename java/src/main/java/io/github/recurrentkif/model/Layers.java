@@ -59,6 +59,9 @@ final class Layers {
     lora.targets().stream().filter(t -> module.endsWith("." + t)).forEach(usedTargets::add);
     Value a = graph.trainable(module + ".lora_A.weight", Shape.of(lora.rank(), in));
     Value b = graph.trainable(module + ".lora_B.weight", Shape.of(out, lora.rank()));
+    if (lora.observed()) {
+      rows.magnitudes().add(module, x, side, a, b, lora.rank(), (int) out);
+    }
     return rows.adapted(
         y, x, side, new TokenRows.Adapter(a, b, lora.scale(), (int) in, lora.dropout()));
   }

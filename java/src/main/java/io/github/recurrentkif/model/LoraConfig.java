@@ -8,8 +8,15 @@ import java.util.SequencedSet;
  * (dropout(x) A^T) B^T} on every linear layer whose name ends with one of the targets.
  *
  * @param targets last parts of module names: {@code q}, {@code v}, ...
+ * @param observed whether the training graphs also say how large the adapter's outputs are
  */
-public record LoraConfig(int rank, double alpha, double dropout, SequencedSet<String> targets) {
+public record LoraConfig(
+    int rank, double alpha, double dropout, SequencedSet<String> targets, boolean observed) {
+
+  /** An adapter that is trained and not observed. */
+  public LoraConfig(int rank, double alpha, double dropout, SequencedSet<String> targets) {
+    this(rank, alpha, dropout, targets, false);
+  }
 
   public LoraConfig {
     if (rank < 1) {
@@ -24,6 +31,11 @@ public record LoraConfig(int rank, double alpha, double dropout, SequencedSet<St
     if (targets.isEmpty()) {
       throw new InputException("an adapter needs at least one target module, such as q or v");
     }
+  }
+
+  /** The same, and observed. */
+  public LoraConfig withObservation() {
+    return new LoraConfig(rank, alpha, dropout, targets, true);
   }
 
   public float scale() {

@@ -44,6 +44,7 @@ import org.jspecify.annotations.Nullable;
 final class PackedRows implements TokenRows {
 
   private final Graph graph;
+  private final AdapterMagnitudes magnitudes = new AdapterMagnitudes();
   private final boolean dropout;
   private final Precision precision;
   private final Map<String, Value> named = new HashMap<>();
@@ -124,6 +125,11 @@ final class PackedRows implements TokenRows {
                 keyed(layer.dropout()),
                 precision));
     return drops ? residual(x, result, side, layer.width(), layer.dropout()) : result;
+  }
+
+  @Override
+  public AdapterMagnitudes magnitudes() {
+    return magnitudes;
   }
 
   @Override
@@ -266,6 +272,7 @@ final class PackedRows implements TokenRows {
     HeadLoss loss = new HeadLoss(chosen, head.weight(), labels, weights, head.scale(), precision);
     graph.differentiate(graph.apply(loss));
     graph.output(loss.tokenLosses(), "token_losses", ElementType.FLOAT32, count, Dimension.of(1));
+    magnitudes.write(graph, _ -> null);
   }
 
   @Override

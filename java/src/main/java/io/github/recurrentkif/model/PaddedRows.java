@@ -40,6 +40,7 @@ final class PaddedRows implements TokenRows {
   static final float HIDDEN = -Float.MAX_VALUE;
 
   private final Graph graph;
+  private final AdapterMagnitudes magnitudes = new AdapterMagnitudes();
   private final Nodes nodes;
   private final boolean dropout;
   private final List<DropoutPlace> dropoutPlaces = new ArrayList<>();
@@ -113,6 +114,11 @@ final class PaddedRows implements TokenRows {
     Value activated = graph.apply(new Activation(Activation.Function.RELU, linear(h, layer.wi())));
     Value kept = dropped(activated, side, layer.wide(), layer.dropout());
     return residual(x, kept, layer.wo(), side, layer.width(), layer.dropout());
+  }
+
+  @Override
+  public AdapterMagnitudes magnitudes() {
+    return magnitudes;
   }
 
   @Override
@@ -242,6 +248,15 @@ final class PaddedRows implements TokenRows {
     graph.differentiate(loss);
     graph.output(loss, "loss", ElementType.FLOAT32);
     graph.output(logits, "logits", ElementType.FLOAT32, count, Dimension.of(head.vocabulary()));
+    magnitudes.write(
+        graph,
+        side -> {
+          Value mask = tokens(side).mask();
+          // Where there is no mask, every token is learned.
+          return mask == null
+              ? nodes.sign(weights)
+              : nodes.reshape(nodes.castToFloat(mask), nodes.vector(-1, 1));
+        });
   }
 
   // Dropout

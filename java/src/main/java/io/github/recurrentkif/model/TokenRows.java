@@ -65,6 +65,9 @@ interface TokenRows {
 
   Value norm(Value x, Value scale, float epsilon);
 
+  /** Adapters of which the training graph is to say how large their outputs are. */
+  AdapterMagnitudes magnitudes();
+
   /** x [rows of the side, width] with elements dropped, where this graph drops. */
   Value dropped(Value x, Side side, int width, double probability);
 

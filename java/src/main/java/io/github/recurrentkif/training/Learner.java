@@ -137,6 +137,20 @@ public final class Learner<B> implements Resumable, AutoCloseable {
     return outcome(update, total);
   }
 
+  /**
+   * How large the outputs of the adapter's matrices were in the gradient taken last; see {@link
+   * Objective#magnitudes}.
+   *
+   * @throws IllegalStateException if the adapter is not observed
+   */
+  public ParameterVector magnitudes() {
+    ParameterVector magnitudes = objective.magnitudes();
+    if (magnitudes == null) {
+      throw new IllegalStateException("the adapter that is trained is not observed");
+    }
+    return magnitudes;
+  }
+
   /** Updates refused so far, over all tasks. */
   public long refusedUpdates() {
     return refused;

@@ -4,6 +4,7 @@ import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterVector;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A loss and its gradient, at the weights the objective was built over.
@@ -36,6 +37,16 @@ public interface Objective<B> extends AutoCloseable {
       sum.add(update.scale());
     }
     return losses;
+  }
+
+  /**
+   * How large the outputs of the adapter's matrices were in the last gradient: for each matrix, one
+   * number for each of its rows, the sum of the output's absolute values over the tokens.
+   *
+   * @return null where nobody asked for an observed adapter
+   */
+  default @Nullable ParameterVector magnitudes() {
+    return null;
   }
 
   @Override

@@ -18,6 +18,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The mean token cross-entropy of a model's answers and its gradient, by ONNX Runtime on operators
@@ -238,6 +239,11 @@ public final class PackedObjective implements Objective<Batch> {
       }
     }
     return labelled;
+  }
+
+  @Override
+  public @Nullable ParameterVector magnitudes() {
+    return session.magnitudes();
   }
 
   @Override

@@ -20,6 +20,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.LongStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The mean token cross-entropy of a model's answers and its gradient, by ONNX Runtime: one padded
@@ -33,6 +34,7 @@ public final class PaddedObjective implements Objective<Batch> {
   private final TrainingSession session;
   private final Scratch scratch;
   private final MemorySegment loss;
+  private final @Nullable ParameterVector magnitudes;
 
   /**
    * @param weights what the training graph reads; the caller changes them between calls
@@ -51,6 +53,8 @@ public final class PaddedObjective implements Objective<Batch> {
     this.scratch = this.session.scratch();
     this.loss = scratch.buffer("loss", JAVA_FLOAT.byteSize());
     this.session.binding().bindOutput("loss", Tensor.float32(loss));
+    ParameterVector ofPass = this.session.magnitudes();
+    this.magnitudes = ofPass == null ? null : new ParameterVector(ofPass.layout(), ofPass.device());
   }
 
   @Override
@@ -60,6 +64,9 @@ public final class PaddedObjective implements Objective<Batch> {
     bindBatch(binding, batch, false);
     bindDropout(binding, batch, randomness);
     binding.run();
+    if (magnitudes != null && session.magnitudes() != null) {
+      kernels.accumulate(magnitudes, session.magnitudes(), 1);
+    }
     return loss.get(JAVA_FLOAT, 0);
   }
 
@@ -182,8 +189,25 @@ public final class PaddedObjective implements Objective<Batch> {
     return side == DropoutPlace.Side.SOURCE ? batch.sourceLength() : batch.targetLength();
   }
 
+  /** One pass for each micro-batch: their magnitudes are added up. */
+  @Override
+  public List<Double> gradient(Update<Batch> update, GradientSum sum) {
+    if (magnitudes != null) {
+      kernels.zero(magnitudes);
+    }
+    return Objective.super.gradient(update, sum);
+  }
+
+  @Override
+  public @Nullable ParameterVector magnitudes() {
+    return magnitudes;
+  }
+
   @Override
   public void close() {
     session.close();
+    if (magnitudes != null) {
+      magnitudes.close();
+    }
   }
 }

@@ -3,11 +3,15 @@ package io.github.recurrentkif.training;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.memory.Shape;
+import io.github.recurrentkif.model.AdapterMagnitudes;
 import io.github.recurrentkif.model.RotaryAngles;
 import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.MemorySegment;
+import java.util.LinkedHashMap;
+import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,6 +24,7 @@ final class TrainingSession implements AutoCloseable {
   private final Binding binding;
   private final ParameterVector weights;
   private final Scratch scratch = new Scratch();
+  private final @Nullable ParameterVector magnitudes;
   private @Nullable ParameterVector boundGradient;
 
   /**
@@ -30,6 +35,31 @@ final class TrainingSession implements AutoCloseable {
     this.weights = weights;
     this.binding = session.binding();
     bindWeights(binding, weights, session);
+    this.magnitudes = magnitudes(session, weights);
+    if (magnitudes != null) {
+      for (ParameterLayout.Tensor tensor : magnitudes.layout().tensors()) {
+        binding.bindOutput(
+            AdapterMagnitudes.outputName(tensor.name()),
+            Tensor.float32(magnitudes.slice(tensor), tensor.shape().toArray()));
+      }
+    }
+  }
+
+  private static @Nullable ParameterVector magnitudes(Session session, ParameterVector weights) {
+    SequencedMap<String, Shape> shapes = new LinkedHashMap<>();
+    for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
+      if (session.outputs().containsKey(AdapterMagnitudes.outputName(tensor.name()))) {
+        shapes.put(tensor.name(), Shape.of(tensor.shape().dimension(0)));
+      }
+    }
+    return shapes.isEmpty()
+        ? null
+        : new ParameterVector(ParameterLayout.of(shapes), weights.device());
+  }
+
+  /** What the last pass said of the adapter's outputs; null where the graph says nothing. */
+  @Nullable ParameterVector magnitudes() {
+    return magnitudes;
   }
 
   static void bindWeights(Binding binding, ParameterVector weights, Session session) {
@@ -103,5 +133,8 @@ final class TrainingSession implements AutoCloseable {
     binding.close();
     session.close();
     scratch.close();
+    if (magnitudes != null) {
+      magnitudes.close();
+    }
   }
 }

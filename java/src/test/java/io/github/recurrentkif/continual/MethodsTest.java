@@ -42,6 +42,7 @@ class MethodsTest {
                 new OLora.Settings(0.5, 0.1), SmallStream.TASKS, in.layout(), in.kernels())),
     TASL(
         RANK, in -> new Tasl<>(new Tasl.Settings(RULE, 0.5, 0.7, 0.25), in.layout(), in.kernels())),
+    MIGU(RANK, in -> new Migu<>(0.7, in.layout(), in.kernels())),
     VR_MCL(RANK, in -> new VrMcl<>(new VrMcl.Settings(0.1, 0.05, 0.5), in.layout(), in.kernels())),
     PER_TASK(
         RANK,

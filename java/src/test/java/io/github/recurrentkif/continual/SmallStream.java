@@ -6,6 +6,7 @@ import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.Shape;
+import io.github.recurrentkif.training.GradientSum;
 import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.LearningRateSchedule.WarmupLinear;
 import io.github.recurrentkif.training.Objective;
@@ -37,6 +38,7 @@ final class SmallStream implements AutoCloseable {
 
   private final Kernels kernels = new ReferenceKernels();
   private final ParameterVector weights;
+  private final Quadratics objective;
   private final Learner<Pull> learner;
   private final ContinualMethod<Pull> method;
   private final List<Float> norms = new ArrayList<>();
@@ -46,14 +48,17 @@ final class SmallStream implements AutoCloseable {
    */
   SmallStream(int rank, Function<Inputs, ContinualMethod<Pull>> method) {
     var shapes = new LinkedHashMap<String, Shape>();
+    var rows = new LinkedHashMap<String, Shape>();
     for (int layer = 0; layer < LAYERS.length; layer++) {
       shapes.put(layer + ".lora_A.weight", Shape.of(rank, LAYERS[layer][0]));
       shapes.put(layer + ".lora_B.weight", Shape.of(LAYERS[layer][1], rank));
     }
+    shapes.forEach((name, shape) -> rows.put(name, Shape.of(shape.dimension(0))));
     ParameterLayout layout = ParameterLayout.of(shapes);
     this.weights = new ParameterVector(layout, kernels.device());
-    this.learner =
-        new Learner<>(weights, kernels, new Quadratics(weights), OptimizerSettings.reference(0, 1));
+    this.objective =
+        new Quadratics(weights, new ParameterVector(ParameterLayout.of(rows), kernels.device()));
+    this.learner = new Learner<>(weights, kernels, objective, OptimizerSettings.reference(0, 1));
     this.method = method.apply(new Inputs(layout, kernels));
     int i = 0;
     for (var tensor : layout.tensors()) {
@@ -65,7 +70,24 @@ final class SmallStream implements AutoCloseable {
     }
   }
 
-  private record Quadratics(ParameterVector weights) implements Objective<Pull> {
+  private record Quadratics(ParameterVector weights, ParameterVector magnitudes)
+      implements Objective<Pull> {
+
+    @Override
+    public List<Double> gradient(Update<Pull> update, GradientSum sum) {
+      for (var tensor : magnitudes.layout().tensors()) {
+        float[] w = weights.download(tensor.name());
+        float[] sizes = new float[(int) tensor.elements()];
+        int width = w.length / sizes.length;
+        for (int i = 0; i < w.length; i++) {
+          for (Pull pull : update.microBatches()) {
+            sizes[i / width] += (float) (Math.abs(w[i]) * (1 + Math.sin(i / width + pull.step)));
+          }
+        }
+        magnitudes.upload(tensor.name(), MemorySegment.ofArray(sizes));
+      }
+      return Objective.super.gradient(update, sum);
+    }
 
     @Override
     public double gradient(Pull pull, RandomKey randomness, ParameterVector gradient) {
@@ -87,7 +109,9 @@ final class SmallStream implements AutoCloseable {
     }
 
     @Override
-    public void close() {}
+    public void close() {
+      magnitudes.close();
+    }
   }
 
   private record Plan(int task) implements TaskPlan<Pull> {
@@ -222,6 +246,7 @@ final class SmallStream implements AutoCloseable {
   public void close() {
     method.close();
     learner.close();
+    objective.close();
     weights.close();
     kernels.close();
   }
