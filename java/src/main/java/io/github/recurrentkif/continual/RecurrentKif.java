@@ -44,8 +44,15 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
     this.snapshot = new ParameterVector(layout, kernels.device());
     this.inner = Importance.zero(layout, kernels.device());
     this.outer = Importance.zero(layout, kernels.device());
-    this.innerThreshold = new Threshold(kernels.device());
-    this.outerThreshold = new Threshold(kernels.device());
+    this.innerThreshold = threshold(settings, layout, kernels);
+    this.outerThreshold = threshold(settings, layout, kernels);
+  }
+
+  private static Threshold threshold(
+      RecurrentKifSettings settings, ParameterLayout layout, Kernels kernels) {
+    return settings.thresholdOfEachTensor()
+        ? Threshold.ofEachTensor(layout, kernels.device())
+        : new Threshold(kernels.device());
   }
 
   @Override

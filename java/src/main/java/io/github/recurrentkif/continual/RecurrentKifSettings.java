@@ -17,6 +17,8 @@ import io.github.recurrentkif.kernels.MergeRule;
  * @param historyEstimates updates on replayed data that give the importance to the history once,
  *     before a task's first update; 0 to estimate it anew in every outer loop, as the method does
  * @param outerLoop what the updates on replayed data change
+ * @param thresholdOfEachTensor whether scores are held against those of their own tensor, as unused
+ *     code of the release does; else against those of all
  */
 public record RecurrentKifSettings(
     int cycleLength,
@@ -26,7 +28,30 @@ public record RecurrentKifSettings(
     ImportanceRule outerRule,
     MergeRule merge,
     int historyEstimates,
-    OuterLoop outerLoop) {
+    OuterLoop outerLoop,
+    boolean thresholdOfEachTensor) {
+
+  /** With one threshold for all tensors together. */
+  public RecurrentKifSettings(
+      int cycleLength,
+      int outerSteps,
+      double quantile,
+      ImportanceRule innerRule,
+      ImportanceRule outerRule,
+      MergeRule merge,
+      int historyEstimates,
+      OuterLoop outerLoop) {
+    this(
+        cycleLength,
+        outerSteps,
+        quantile,
+        innerRule,
+        outerRule,
+        merge,
+        historyEstimates,
+        outerLoop,
+        false);
+  }
 
   /** What the outer loop changes besides the importance to the history. */
   public enum OuterLoop {

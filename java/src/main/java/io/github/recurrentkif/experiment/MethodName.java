@@ -137,6 +137,16 @@ public enum MethodName {
               + " and outer-loop=importance-only leave updates on memory nothing to do; leave out"
               + " one of them");
     }
+    List<String> factors =
+        settings.chosenNames().stream()
+            .filter(name -> name.startsWith("merge-") && !name.startsWith("merge-soft"))
+            .toList();
+    if (settings.get(Settings.MERGE_SOFT_TEMPERATURE) > 0 && !factors.isEmpty()) {
+      throw new InputException(
+          "merge-soft-temperature weighs every parameter by its scores, and "
+              + factors.getFirst()
+              + " is for masks; leave out one of them");
+    }
     if (form == Form.FOR_EACH_TASK && settings.get(Settings.WEIGHT_DECAY) > 0) {
       throw new InputException(
           text()
@@ -177,7 +187,7 @@ public enum MethodName {
 
   private static Tasl.Settings tasl(Settings settings) {
     return new Tasl.Settings(
-        importanceRule(settings, Formula.FIRST_ORDER),
+        importanceRule(settings, settings.get(Settings.IMPORTANCE_FORMULA)),
         settings.get(Settings.QUANTILE),
         settings.get(Settings.SKILL_MEMORY),
         settings.get(Settings.SKILL_TEMPERATURE));
@@ -203,7 +213,7 @@ public enum MethodName {
           case REFERENCE -> RecurrentKifSettings.reference();
           case PAPER -> RecurrentKifSettings.paper();
         };
-    ImportanceRule rule = importanceRule(settings, preset.innerRule().formula());
+    ImportanceRule rule = importanceRule(settings, settings.get(Settings.IMPORTANCE_FORMULA));
     return new RecurrentKifSettings(
         settings.get(Settings.CYCLE_LENGTH),
         settings.get(Settings.OUTER_STEPS),
@@ -212,14 +222,22 @@ public enum MethodName {
         rule,
         new MergeRule(
             preset.merge().score(),
-            new MergeRule.Masks(
-                settings.get(Settings.MERGE_SHARED),
-                settings.get(Settings.MERGE_NEW),
-                settings.get(Settings.MERGE_OLD),
-                settings.get(Settings.MERGE_REDUNDANT)),
+            weighting(settings),
             preset.merge().resetInner(),
             preset.merge().resetOuter()),
         settings.get(Settings.HISTORY_ESTIMATES),
-        settings.get(Settings.OUTER_LOOP));
+        settings.get(Settings.OUTER_LOOP),
+        settings.get(Settings.THRESHOLD_SCOPE) == Settings.ThresholdScope.TENSOR);
+  }
+
+  private static MergeRule.Weighting weighting(Settings settings) {
+    double temperature = settings.get(Settings.MERGE_SOFT_TEMPERATURE);
+    return temperature > 0
+        ? new MergeRule.Soft(temperature)
+        : new MergeRule.Masks(
+            settings.get(Settings.MERGE_SHARED),
+            settings.get(Settings.MERGE_NEW),
+            settings.get(Settings.MERGE_OLD),
+            settings.get(Settings.MERGE_REDUNDANT));
   }
 }

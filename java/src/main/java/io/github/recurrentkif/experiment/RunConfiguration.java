@@ -42,7 +42,7 @@ public record RunConfiguration(
   }
 
   /** The adapter that is trained. */
-  LoraConfig lora() {
+  public LoraConfig lora() {
     return method.lora(settings, tasks.size());
   }
 

@@ -110,6 +110,20 @@ public record Setting<T>(
         text -> require(number(text), number(text) >= 0 && number(text) <= limit));
   }
 
+  /** 0, for none, or a number in [minimum, limit]. */
+  static Setting<Double> zeroOrFrom(
+      String name, double defaultValue, double minimum, double limit, String description) {
+    return new Setting<>(
+        name,
+        defaultValue,
+        "0 or a number from " + print(minimum) + " to " + print(limit),
+        description,
+        text -> {
+          double value = number(text);
+          return require(value, value == 0 || (value >= minimum && value <= limit));
+        });
+  }
+
   static <E extends Enum<E>> Setting<E> choice(
       String name, E defaultValue, Class<E> type, String description) {
     List<String> names = new ArrayList<>();

@@ -5,6 +5,7 @@ import io.github.recurrentkif.continual.RecurrentKifSettings.OuterLoop;
 import io.github.recurrentkif.data.CausalEncoding;
 import io.github.recurrentkif.data.PromptFormat;
 import io.github.recurrentkif.graph.operators.Precision;
+import io.github.recurrentkif.kernels.ImportanceRule.Formula;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.kernels.MergeRule.Masks;
@@ -31,6 +32,12 @@ public final class Settings {
   public enum Mode {
     REFERENCE,
     PAPER
+  }
+
+  /** Which scores a score is held against. */
+  public enum ThresholdScope {
+    GLOBAL,
+    TENSOR
   }
 
   public static final Setting<Integer> EPOCHS =
@@ -69,6 +76,25 @@ public final class Settings {
           "sensitivity-decay", 0.85, 1, "moving average of the sensitivity (beta 1; paper: 0.55)");
   public static final Setting<Double> UNCERTAINTY_DECAY =
       Setting.below("uncertainty-decay", 0.85, 1, "moving average of the uncertainty (beta 2)");
+  public static final Setting<Formula> IMPORTANCE_FORMULA =
+      Setting.choice(
+          "importance-formula",
+          Formula.FIRST_ORDER,
+          Formula.class,
+          "what zeroing a parameter would do to the loss, approximately");
+  public static final Setting<ThresholdScope> THRESHOLD_SCOPE =
+      Setting.choice(
+          "threshold-scope",
+          ThresholdScope.GLOBAL,
+          ThresholdScope.class,
+          "whether scores are held against those of all parameters or of their own tensor");
+  public static final Setting<Double> MERGE_SOFT_TEMPERATURE =
+      Setting.zeroOrFrom(
+          "merge-soft-temperature",
+          0,
+          1e-6,
+          1e6,
+          "above 0, both task vectors are weighed by a softmax of the scores, not by masks");
   public static final Setting<Coefficients> MERGE_SHARED =
       merging("merge-shared", Masks::shared, "important to both the new task and the history");
   public static final Setting<Coefficients> MERGE_NEW =
@@ -127,8 +153,7 @@ public final class Settings {
       Setting.positive(
           "meta-rate", 0.01, "of the inner steps on micro-batches, where it begins; vr-mcl");
   public static final Setting<Double> META_RATE_STEP =
-      Setting.upTo(
-          "meta-rate-step", 0.25, 1e9, "how fast each parameter's rate is learned; vr-mcl");
+      Setting.upTo("meta-rate-step", 0, 1e9, "how fast each parameter's rate is learned; vr-mcl");
   public static final Setting<Double> META_MOMENTUM =
       Setting.below("meta-momentum", 0.5, 1, "share of the corrected past hypergradient; vr-mcl");
   public static final Setting<Integer> LORA_RANK =
@@ -231,6 +256,9 @@ public final class Settings {
           QUANTILE,
           SENSITIVITY_DECAY,
           UNCERTAINTY_DECAY,
+          IMPORTANCE_FORMULA,
+          THRESHOLD_SCOPE,
+          MERGE_SOFT_TEMPERATURE,
           MERGE_SHARED,
           MERGE_NEW,
           MERGE_OLD,

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.data.PackedSequences;
 import io.github.recurrentkif.data.PackedSequences.Sequence;
+import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.LlamaConfig;
@@ -32,6 +33,7 @@ public final class PackedObjective implements Objective<Batch> {
 
   private final ModelConfig config;
   private final TrainingSession session;
+  private final Kernels kernels;
   private final int tokensPerPass;
 
   /**
@@ -41,7 +43,12 @@ public final class PackedObjective implements Objective<Batch> {
    *     an update with more is divided between its sequences; 0 for any number
    */
   public PackedObjective(
-      ModelConfig config, Session session, ParameterVector weights, int tokensPerPass) {
+      ModelConfig config,
+      Session session,
+      ParameterVector weights,
+      int tokensPerPass,
+      Kernels kernels) {
+    this.kernels = kernels;
     this.config = config;
     this.tokensPerPass = tokensPerPass;
     this.session = new TrainingSession(session, weights);
@@ -64,8 +71,10 @@ public final class PackedObjective implements Objective<Batch> {
     Pass pass = new Pass(batches, keys, update.scale());
     List<PackedSequences> groups = groups(PackedSequences.of(batches));
     sum.begin(groups.size(), 1);
+    session.beginMagnitudes(kernels);
     for (PackedSequences group : groups) {
       pass.run(group, sum.part());
+      session.addMagnitudes(kernels);
       sum.add(1);
     }
     return pass.losses();

@@ -34,7 +34,6 @@ public final class PaddedObjective implements Objective<Batch> {
   private final TrainingSession session;
   private final Scratch scratch;
   private final MemorySegment loss;
-  private final @Nullable ParameterVector magnitudes;
 
   /**
    * @param weights what the training graph reads; the caller changes them between calls
@@ -53,8 +52,6 @@ public final class PaddedObjective implements Objective<Batch> {
     this.scratch = this.session.scratch();
     this.loss = scratch.buffer("loss", JAVA_FLOAT.byteSize());
     this.session.binding().bindOutput("loss", Tensor.float32(loss));
-    ParameterVector ofPass = this.session.magnitudes();
-    this.magnitudes = ofPass == null ? null : new ParameterVector(ofPass.layout(), ofPass.device());
   }
 
   @Override
@@ -64,9 +61,7 @@ public final class PaddedObjective implements Objective<Batch> {
     bindBatch(binding, batch, false);
     bindDropout(binding, batch, randomness);
     binding.run();
-    if (magnitudes != null && session.magnitudes() != null) {
-      kernels.accumulate(magnitudes, session.magnitudes(), 1);
-    }
+    session.addMagnitudes(kernels);
     return loss.get(JAVA_FLOAT, 0);
   }
 
@@ -192,22 +187,17 @@ public final class PaddedObjective implements Objective<Batch> {
   /** One pass for each micro-batch: their magnitudes are added up. */
   @Override
   public List<Double> gradient(Update<Batch> update, GradientSum sum) {
-    if (magnitudes != null) {
-      kernels.zero(magnitudes);
-    }
+    session.beginMagnitudes(kernels);
     return Objective.super.gradient(update, sum);
   }
 
   @Override
   public @Nullable ParameterVector magnitudes() {
-    return magnitudes;
+    return session.magnitudes();
   }
 
   @Override
   public void close() {
     session.close();
-    if (magnitudes != null) {
-      magnitudes.close();
-    }
   }
 }

@@ -71,7 +71,7 @@ public final class TextModel implements AutoCloseable {
       return paddedObjective();
     }
     if (packed == null) {
-      packed = new PackedObjective(model.config(), open(graph), weights, tokensPerPass);
+      packed = new PackedObjective(model.config(), open(graph), weights, tokensPerPass, kernels);
     }
     return packed;
   }

@@ -1,6 +1,7 @@
 package io.github.recurrentkif.training;
 
 import io.github.recurrentkif.graph.Graph;
+import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.Shape;
@@ -24,6 +25,7 @@ final class TrainingSession implements AutoCloseable {
   private final Binding binding;
   private final ParameterVector weights;
   private final Scratch scratch = new Scratch();
+  private final @Nullable ParameterVector magnitudesOfPass;
   private final @Nullable ParameterVector magnitudes;
   private @Nullable ParameterVector boundGradient;
 
@@ -35,12 +37,13 @@ final class TrainingSession implements AutoCloseable {
     this.weights = weights;
     this.binding = session.binding();
     bindWeights(binding, weights, session);
+    this.magnitudesOfPass = magnitudes(session, weights);
     this.magnitudes = magnitudes(session, weights);
-    if (magnitudes != null) {
-      for (ParameterLayout.Tensor tensor : magnitudes.layout().tensors()) {
+    if (magnitudesOfPass != null) {
+      for (ParameterLayout.Tensor tensor : magnitudesOfPass.layout().tensors()) {
         binding.bindOutput(
             AdapterMagnitudes.outputName(tensor.name()),
-            Tensor.float32(magnitudes.slice(tensor), tensor.shape().toArray()));
+            Tensor.float32(magnitudesOfPass.slice(tensor), tensor.shape().toArray()));
       }
     }
   }
@@ -57,7 +60,21 @@ final class TrainingSession implements AutoCloseable {
         : new ParameterVector(ParameterLayout.of(shapes), weights.device());
   }
 
-  /** What the last pass said of the adapter's outputs; null where the graph says nothing. */
+  /** Begins to add up what passes say of the adapter's outputs, if the graph says anything. */
+  void beginMagnitudes(Kernels kernels) {
+    if (magnitudes != null) {
+      kernels.zero(magnitudes);
+    }
+  }
+
+  /** Adds what the last pass said. */
+  void addMagnitudes(Kernels kernels) {
+    if (magnitudes != null && magnitudesOfPass != null) {
+      kernels.accumulate(magnitudes, magnitudesOfPass, 1);
+    }
+  }
+
+  /** The sum; null where the graph says nothing. */
   @Nullable ParameterVector magnitudes() {
     return magnitudes;
   }
@@ -133,8 +150,9 @@ final class TrainingSession implements AutoCloseable {
     binding.close();
     session.close();
     scratch.close();
-    if (magnitudes != null) {
+    if (magnitudes != null && magnitudesOfPass != null) {
       magnitudes.close();
+      magnitudesOfPass.close();
     }
   }
 }

@@ -16,6 +16,7 @@ import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.LoraInitialization;
 import io.github.recurrentkif.model.ModelFolder;
@@ -36,6 +37,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.SequencedSet;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -54,7 +56,7 @@ class PackedTrainingTest {
   }
 
   /** Losses, norms and weights after each of some updates. */
-  private record Trace(List<Outcome> outcomes, List<float[]> weights) {}
+  private record Trace(List<Outcome> outcomes, List<float[]> weights, List<float[]> magnitudes) {}
 
   @ParameterizedTest
   @ValueSource(strings = {"t5", "qwen2", "qwen3"})
@@ -137,6 +139,27 @@ class PackedTrainingTest {
     return List.of(RequiredOperators.library(CacheFolder.ofThisUser()).path());
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"t5", "qwen3"})
+  void magnitudesOfAnObservedAdapterDoNotCountPadding(String name) throws Exception {
+    Trace packed = train(name, operators(), 1, 0, Precision.FLOAT32, true);
+    Trace padded = train(name, List.of(), 1, 0, Precision.FLOAT32, true);
+    requireAlike(train(name, operators(), 1, 0), packed);
+    assertEquals(4, packed.magnitudes().size());
+    for (int i = 0; i < packed.magnitudes().size(); i++) {
+      float[] expected = padded.magnitudes().get(i);
+      float[] found = packed.magnitudes().get(i);
+      for (int j = 0; j < expected.length; j++) {
+        assertEquals(
+            expected[j], found[j], 1e-3 * expected[j] + 1e-4, "update " + i + ", row " + j);
+      }
+    }
+    // B is zero at first, A is not.
+    assertTrue(IntStream.range(0, 4).allMatch(j -> packed.magnitudes().getFirst()[j] > 0));
+    assertEquals(0, packed.magnitudes().getFirst()[4]);
+    assertTrue(packed.magnitudes().getLast()[4] > 0);
+  }
+
   private static Trace train(String name, List<Path> operators, int threads, int tokensPerPass)
       throws Exception {
     return train(name, operators, threads, tokensPerPass, Precision.FLOAT32);
@@ -145,6 +168,17 @@ class PackedTrainingTest {
   private static Trace train(
       String name, List<Path> operators, int threads, int tokensPerPass, Precision precision)
       throws Exception {
+    return train(name, operators, threads, tokensPerPass, precision, false);
+  }
+
+  private static Trace train(
+      String name,
+      List<Path> operators,
+      int threads,
+      int tokensPerPass,
+      Precision precision,
+      boolean observed)
+      throws Exception {
     CacheFolder cache = CacheFolder.ofThisUser();
     SessionOptions options =
         SessionOptions.builder()
@@ -152,8 +186,8 @@ class PackedTrainingTest {
             .memoryPattern(false)
             .customOperatorLibraries(operators)
             .build();
-    LoraConfig lora = new LoraConfig(4, 8, 0.1, targets(name));
-    Trace trace = new Trace(new ArrayList<>(), new ArrayList<>());
+    LoraConfig lora = new LoraConfig(4, 8, 0.1, targets(name), observed);
+    Trace trace = new Trace(new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
     try (Backend backend =
             new Backend(
                 OnnxRuntime.load(), options, CpuKernels.open(threads).kernels(), cache.path());
@@ -181,6 +215,9 @@ class PackedTrainingTest {
             new Update<>(batches, 1f / batches.size(), 0.01, RandomKey.ofSeed(i));
         trace.outcomes().add(learner.update(update));
         trace.weights().add(all(text));
+        if (observed) {
+          trace.magnitudes().add(all(learner.magnitudes()));
+        }
       }
     }
     return trace;
@@ -198,10 +235,14 @@ class PackedTrainingTest {
   }
 
   private static float[] all(TextModel text) {
-    float[] all = new float[(int) text.weights().layout().elements()];
+    return all(text.weights());
+  }
+
+  private static float[] all(ParameterVector vector) {
+    float[] all = new float[(int) vector.layout().elements()];
     int at = 0;
-    for (ParameterLayout.Tensor tensor : text.weights().layout().tensors()) {
-      float[] values = text.weights().download(tensor.name());
+    for (ParameterLayout.Tensor tensor : vector.layout().tensors()) {
+      float[] values = vector.download(tensor.name());
       System.arraycopy(values, 0, all, at, values.length);
       at += values.length;
     }

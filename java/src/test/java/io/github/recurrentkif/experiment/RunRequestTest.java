@@ -78,8 +78,20 @@ class RunRequestTest {
     String message = assertThrows(InputException.class, () -> read(run).configuration()).toString();
     assertTrue(message.contains("history-estimates=3"), message);
     assertTrue(message.contains("outer-loop=importance-only"), message);
+    assertTrue(
+        refusedTogether("o-lora", "weight-decay: 0.1").contains("weight-decay=0.1"), "decay");
+    assertTrue(
+        refusedTogether("recurrent-kif", "merge-soft-temperature: 0.5, merge-new: '1,0'")
+            .contains("merge-new is for masks"),
+        "soft");
     RunConfiguration other = read(run + "method: lora-replay\n").configuration();
     assertEquals(3, other.settings().get(Settings.HISTORY_ESTIMATES));
+  }
+
+  private String refusedTogether(String method, String settings) throws IOException {
+    String run = "model: m\ndata: d\ntasks: x\noutput: o\nmethod: %s\nsettings: {%s}\n";
+    RunRequest request = read(run.formatted(method, settings));
+    return assertThrows(InputException.class, request::configuration).toString();
   }
 
   @Test

@@ -59,7 +59,7 @@ public record Needs(Workload workload, long weights, long memory) {
         Artifacts wanted =
             new Artifacts(
                 run.configuration().model(),
-                planned.settings().lora(),
+                planned.lora(),
                 planned.settings().get(Settings.PRECISION));
         Sizes sizes = prepared.computeIfAbsent(wanted, _ -> sizes(model, wanted, cache));
         boolean lean = run.backend().lean().orElse(false);
