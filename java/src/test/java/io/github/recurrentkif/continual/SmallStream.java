@@ -81,7 +81,8 @@ final class SmallStream implements AutoCloseable {
         int width = w.length / sizes.length;
         for (int i = 0; i < w.length; i++) {
           for (Pull pull : update.microBatches()) {
-            sizes[i / width] += (float) (Math.abs(w[i]) * (1 + Math.sin(i / width + pull.step)));
+            sizes[i / width] +=
+                (float) (Math.abs(w[i]) * (1 + Math.sin((double) (i / width + pull.step))));
           }
         }
         magnitudes.upload(tensor.name(), MemorySegment.ofArray(sizes));
