@@ -137,15 +137,17 @@ public final class LanguageModel implements AutoCloseable {
             text.objective(settings.get(Settings.TOKENS_PER_PASS)),
             optimizer)) {
       for (int number = 0; number < tasks.size(); number++) {
-        var plan = plans.plan(number, tasks.get(number));
-        method.beginTask(learner);
+        var plan = plans.plan(number, tasks);
+        method.beginTask(number, learner);
         if (method.learn(plan, 0, learner, observer) < plan.updates()) {
           return matrix;
         }
         List<Double> accuracies = new ArrayList<>();
-        for (Task task : tasks.subList(0, Math.min(number + 2, tasks.size()))) {
-          accuracies.add(accuracy(task.evaluation()));
+        for (int asked = 0; asked < Math.min(number + 2, tasks.size()); asked++) {
+          method.beforeQuestions(asked, learner);
+          accuracies.add(accuracy(tasks.get(asked).evaluation()));
         }
+        method.beforeQuestions(number, learner);
         matrix = matrix.with(accuracies);
         plans.remember(number, tasks.get(number));
       }
