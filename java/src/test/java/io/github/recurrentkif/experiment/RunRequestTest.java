@@ -89,8 +89,13 @@ class RunRequestTest {
   }
 
   private String refusedTogether(String method, String settings) throws IOException {
-    String run = "model: m\ndata: d\ntasks: x\noutput: o\nmethod: %s\nsettings: {%s}\n";
-    RunRequest request = read(run.formatted(method, settings));
+    RunRequest request =
+        read(
+            "model: m\ndata: d\ntasks: x\noutput: o\nmethod: "
+                + method
+                + "\nsettings: {"
+                + settings
+                + "}\n");
     return assertThrows(InputException.class, request::configuration).toString();
   }
 
