@@ -3,8 +3,8 @@
 #
 #   cuda-kernels/emulator/build.sh WORK_DIR
 #
-# WORK_DIR gets libkif_emulator.so, and driver/libcuda.so.1, the driver's interface over the same.
-# Compiles only what changed. Compiler: $CXX, else g++
+# WORK_DIR gets libkif_emulator.so; driver/libcuda.so.1, the driver's interface over the same; and
+# driver/libonnxruntime.so, an ONNX Runtime that has CUDA in name. Compiles only what changed. Compiler: $CXX, else g++
 # or c++; without one it says so and succeeds, and the tests of the CUDA kernels are skipped.
 set -eu
 
@@ -27,7 +27,7 @@ case $(uname -s) in
 esac
 if [ -z "$compiler" ]; then
   echo "[WARNING] THE CUDA KERNELS ARE NOT TESTED: no C++ compiler found (CXX, g++, c++), or not Linux"
-  rm -f "$built" "$work/driver/libcuda.so.1"
+  rm -f "$built" "$work/driver/libcuda.so.1" "$work/driver/libonnxruntime.so"
   exit 0
 fi
 
@@ -48,6 +48,9 @@ if [ ! -f "$built" ] || [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ]; the
   # shellcheck disable=SC2086
   $compiler $flags -x c++ "$source/emulator.cpp" "$source/../kif.cu" "$source/driver.cpp" -shared \
     -Wl,-soname,libcuda.so.1 -Wl,-z,defs -o "$work/driver/libcuda.so.1"
+  # shellcheck disable=SC2086
+  $compiler $flags -x c++ "$source/onnxruntime.cpp" -shared -Wl,-z,defs -ldl \
+    -o "$work/driver/libonnxruntime.so"
   mv "$built.new" "$built"
   echo "$stamp" > "$work/stamp"
 fi

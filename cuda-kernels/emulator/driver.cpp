@@ -5,9 +5,12 @@
  */
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
+
+#include "call_log.h"
 
 extern "C" {
 void emulator_order(uint64_t seed);
@@ -31,7 +34,7 @@ enum Status { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED
 
 using Address = unsigned long long;
 
-int context, queue, module;
+int context, queue, module, events;
 bool initialised, loaded;
 thread_local void *current;
 thread_local std::vector<void *> below;
@@ -116,8 +119,33 @@ EXPORT int cuStreamCreate(void **result, unsigned) {
   *result = &queue;
   return ready();
 }
-EXPORT int cuStreamSynchronize(void *stream) { return ready(stream); }
+EXPORT int cuStreamSynchronize(void *stream) {
+  log_call("synchronize");
+  return ready(stream);
+}
 EXPORT int cuStreamDestroy_v2(void *stream) { return ready(stream); }
+EXPORT int cuMemHostAlloc(void **result, size_t bytes, unsigned) {
+  *result = std::malloc(bytes);
+  return *result == nullptr ? static_cast<int>(OUT_OF_MEMORY) : ready();
+}
+EXPORT int cuMemFreeHost(void *memory) {
+  std::free(memory);
+  return ready();
+}
+EXPORT int cuEventCreate(void **result, unsigned) {
+  *result = &events;
+  return ready();
+}
+EXPORT int cuEventRecord(void *event, void *stream) {
+  return event == &events ? ready(stream) : static_cast<int>(INVALID_HANDLE);
+}
+EXPORT int cuEventSynchronize(void *event) {
+  log_call("wait for the ring");
+  return event == &events ? ready() : static_cast<int>(INVALID_HANDLE);
+}
+EXPORT int cuEventDestroy_v2(void *event) {
+  return event == &events ? ready() : static_cast<int>(INVALID_HANDLE);
+}
 EXPORT int cuModuleLoadData(void **result, const void *image) {
   /* Reads to the NUL, as a driver does. */
   loaded = std::string(static_cast<const char *>(image)).find("\n.version 6.3\n") != std::string::npos;
@@ -132,6 +160,7 @@ EXPORT int cuModuleGetFunction(void **result, void *from, const char *name) {
   return ready();
 }
 EXPORT int cuMemAlloc_v2(Address *result, size_t bytes) {
+  log_call("allocate %zu", bytes);
   if (bytes == 0) {
     return INVALID_VALUE;
   }
@@ -139,22 +168,26 @@ EXPORT int cuMemAlloc_v2(Address *result, size_t bytes) {
   return *result == 0 ? static_cast<int>(OUT_OF_MEMORY) : ready();
 }
 EXPORT int cuMemFree_v2(Address address) {
+  log_call("free");
   int status = ready();
   return status != SUCCESS ? status : failed(emulator_free(pointer(address)));
 }
 EXPORT int cuMemcpyHtoDAsync_v2(Address to, const void *from, size_t bytes, void *stream) {
+  log_call("upload %zu", bytes);
   int status = ready(stream);
   return status != SUCCESS
              ? status
              : failed(emulator_copy(0, pointer(to), static_cast<const char *>(from), bytes));
 }
 EXPORT int cuMemcpyDtoHAsync_v2(void *to, Address from, size_t bytes, void *stream) {
+  log_call("download %zu", bytes);
   int status = ready(stream);
   return status != SUCCESS
              ? status
              : failed(emulator_copy(1, static_cast<char *>(to), pointer(from), bytes));
 }
 EXPORT int cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, void *stream) {
+  log_call("copy %zu", bytes);
   int status = ready(stream);
   return status != SUCCESS ? status : failed(emulator_copy(2, pointer(to), pointer(from), bytes));
 }
@@ -165,6 +198,7 @@ EXPORT int cuMemsetD8Async(Address to, unsigned char value, size_t bytes, void *
 EXPORT int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                           unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
                           void *stream, void **arguments, void **extra) {
+  log_call("launch %s", static_cast<char *>(function));
   int status = shared != 0 || extra != nullptr ? static_cast<int>(INVALID_VALUE) : ready(stream);
   return status != SUCCESS
              ? status

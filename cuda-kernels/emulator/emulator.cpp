@@ -635,6 +635,13 @@ EXPORT int emulator_free(char *device) {
   return 0;
 }
 
+/* Where the host finds device memory, for libraries that run on the host in the place of a GPU; 0 if
+   it is none. */
+EXPORT char *emulator_host_address(const char *device, size_t bytes) {
+  std::lock_guard<std::mutex> lock(one_launch);
+  return locate(device, bytes);
+}
+
 /* kind: 0 host to device, 1 device to host, 2 within the device, 3 zeroes device memory. */
 EXPORT int emulator_copy(int kind, char *to, const char *from, size_t bytes) {
   std::lock_guard<std::mutex> lock(one_launch);

@@ -4,9 +4,9 @@ import io.github.recurrentkif.experiment.Backend;
 import io.github.recurrentkif.experiment.BackendRequest;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.kernels.cuda.CudaKernels;
-import io.github.recurrentkif.kernels.cuda.CudaKernels.Availability;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.runtime.ExecutionProvider;
 import io.github.recurrentkif.runtime.OnnxRuntime;
 import io.github.recurrentkif.runtime.OnnxRuntimeException;
 import io.github.recurrentkif.runtime.OperatorLibrary;
@@ -14,16 +14,22 @@ import io.github.recurrentkif.runtime.SessionOptions;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
 /** What computes, as options of a command. */
 final class BackendOptions {
 
+  private static final Pattern CUDA = Pattern.compile("cuda(?::([0-9]{1,4}))?");
+
   @Option(
       names = "--device",
       paramLabel = "DEVICE",
-      description = "Where to compute: cpu (default: cpu).")
+      description =
+          "Where to compute: cpu, cuda (the first GPU) or cuda:N (default: cpu). A GPU needs an"
+              + " ONNX Runtime with CUDA, by --onnx-runtime or KIF_ORT_LIBRARY.")
   private @Nullable String device;
 
   @Option(
@@ -37,8 +43,9 @@ final class BackendOptions {
       paramLabel = "HOW",
       description =
           "How batches are run in training: packed (all micro-batches of an update in one pass"
-              + " without padding, on our operators), padded (one pass each, stock operators) or"
-              + " auto (packed where there are our operators; default).")
+              + " without padding, on our operators), padded (one pass each, stock operators),"
+              + " recorded (padded to a few lengths, each recorded once and repeated as one launch;"
+              + " a GPU only) or auto (packed where there are our operators; default).")
   private @Nullable String graph;
 
   @Option(
@@ -47,20 +54,6 @@ final class BackendOptions {
           "Compute with the weights where they are mapped, instead of with packed copies: slower,"
               + " with less memory, which several processes on one model share.")
   private @Nullable Boolean lean;
-
-  /** Why not, from the most certain reason: without a GPU nothing else matters. */
-  private static InputException refuseCuda(String device) {
-    Availability gpu = CudaKernels.examine();
-    if (!gpu.available()) {
-      return new InputException("--device " + device + ": " + gpu.detail());
-    }
-    return new InputException(
-        "--device "
-            + device
-            + ": the kernels run on this GPU ("
-            + gpu.detail()
-            + "), but the graphs of a model only on the processor in this build; use --device cpu");
-  }
 
   /** What was said on the command line. */
   BackendRequest asked() {
@@ -87,12 +80,13 @@ final class BackendOptions {
    */
   static Backend open(int threads, BackendRequest asked) {
     String device = asked.device().orElse("cpu");
-    if (device.equals("cuda") || device.startsWith("cuda:")) {
-      throw refuseCuda(device);
+    Matcher cuda = CUDA.matcher(device);
+    if (cuda.matches()) {
+      String ordinal = cuda.group(1);
+      return openCuda(device, ordinal == null ? 0 : Integer.parseInt(ordinal), asked);
     }
     if (!device.equals("cpu")) {
-      throw new InputException(
-          "--device " + device + " is not available in this build; there is: cpu");
+      throw new InputException("--device must be cpu, cuda or cuda:N, not '" + device + "'");
     }
     int count = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
     OnnxRuntime runtime = runtime(asked.library());
@@ -105,6 +99,60 @@ final class BackendOptions {
             .build();
     return new Backend(
         runtime, options, CpuKernels.open(count).kernels(), CacheFolder.ofThisUser().path());
+  }
+
+  /** The driver first: without a GPU nothing else matters. */
+  private static Backend openCuda(String device, int ordinal, BackendRequest asked) {
+    boolean recorded =
+        switch (asked.graph().orElse("auto")) {
+          case "auto", "padded" -> false;
+          case "recorded" -> true;
+          case "packed" ->
+              throw new InputException(
+                  "--graph packed: our operators run on the processor only; with --device "
+                      + device
+                      + " there are padded and recorded");
+          case String other -> throw unknownGraph(other);
+        };
+    CudaKernels kernels;
+    try {
+      kernels = CudaKernels.open(ordinal);
+    } catch (InputException e) {
+      throw new InputException("--device " + device + ": " + e.getMessage(), e);
+    }
+    boolean opened = false;
+    try {
+      var provider = new ExecutionProvider.Cuda(ordinal, kernels.queue(), recorded);
+      OnnxRuntime runtime = runtime(asked.library());
+      try {
+        runtime.requireCuda(provider);
+      } catch (OnnxRuntimeException e) {
+        runtime.close();
+        throw new InputException(
+            "--device "
+                + device
+                + ": "
+                + runtime.libraryPath()
+                + " does not compute on a GPU ("
+                + e.getMessage()
+                + "); --onnx-runtime FILE or KIF_ORT_LIBRARY name a library with CUDA, and"
+                + " LD_LIBRARY_PATH the folders of cuBLAS, cuRAND and cuDNN; see docs/cuda.md",
+            e);
+      }
+      SessionOptions options =
+          SessionOptions.builder().provider(provider).memoryPattern(false).build();
+      opened = true;
+      return new Backend(runtime, options, kernels, CacheFolder.ofThisUser().path());
+    } finally {
+      if (!opened) {
+        kernels.close();
+      }
+    }
+  }
+
+  private static InputException unknownGraph(String graph) {
+    return new InputException(
+        "--graph must be auto, packed, padded or recorded, not '" + graph + "'");
   }
 
   /**
@@ -120,8 +168,9 @@ final class BackendOptions {
         }
         yield found.library().map(OperatorLibrary::path).stream().toList();
       }
-      default ->
-          throw new InputException("--graph must be auto, packed or padded, not '" + graph + "'");
+      case "recorded" ->
+          throw new InputException("--graph recorded: only a GPU repeats what it recorded");
+      default -> throw unknownGraph(graph);
     };
   }
 

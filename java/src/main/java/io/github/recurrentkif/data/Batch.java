@@ -1,5 +1,7 @@
 package io.github.recurrentkif.data;
 
+import java.util.Arrays;
+
 /**
  * Sequences side by side, padded on the right, row-major.
  *
@@ -35,6 +37,29 @@ public record Batch(
                   attentionMask.length,
                   labels.length));
     }
+  }
+
+  /** The same with rows of these lengths, which are no shorter: the rest is padding. */
+  public Batch padded(int newSourceLength, int newTargetLength) {
+    if (newSourceLength == sourceLength && newTargetLength == targetLength) {
+      return this;
+    }
+    return new Batch(
+        rows,
+        newSourceLength,
+        newTargetLength,
+        padded(inputIds, sourceLength, newSourceLength, 0),
+        padded(attentionMask, sourceLength, newSourceLength, 0),
+        padded(labels, targetLength, newTargetLength, IGNORED));
+  }
+
+  private long[] padded(long[] values, int length, int newLength, long filling) {
+    long[] result = new long[rows * newLength];
+    Arrays.fill(result, filling);
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(values, row * length, result, row * newLength, length);
+    }
+    return result;
   }
 
   /** Labels that take part in the loss. */

@@ -19,8 +19,11 @@ import java.nio.file.Path;
 public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kernels, Path cache)
     implements AutoCloseable {
 
-  /** How batches are run in training: {@code packed} or {@code padded}. */
+  /** How batches are run in training: {@code packed}, {@code padded} or {@code recorded}. */
   public String graph() {
+    if (options.provider().records()) {
+      return "recorded";
+    }
     return options.customOperatorLibraries().isEmpty() ? "padded" : "packed";
   }
 

@@ -6,9 +6,10 @@ import java.util.Optional;
 /**
  * What somebody asks of the machinery below a run, as far as they said it.
  *
- * @param device where to compute: {@code cpu}
+ * @param device where to compute: {@code cpu}, {@code cuda} or {@code cuda:N}
  * @param library another ONNX Runtime library
- * @param graph how batches are run: {@code auto}, {@code packed} or {@code padded}
+ * @param graph how batches are run: {@code auto}, {@code packed}, {@code padded} or {@code
+ *     recorded}
  * @param lean whether weights are computed with where they are mapped, instead of packed copies
  */
 public record BackendRequest(

@@ -170,7 +170,8 @@ public final class Pretraining implements AutoCloseable {
         backend.runtime().session(artifacts.training().file(), backend.options()),
         artifacts.dropoutPlaces(),
         weights,
-        backend.kernels());
+        backend.kernels(),
+        backend.options().provider().records());
   }
 
   private OptimizerSettings optimizer() {

@@ -20,8 +20,14 @@ public interface Device {
    */
   MemorySegment allocate(long bytes, Arena arena);
 
-  /** Copies from the host to this device; both segments have the same size. */
+  /**
+   * Copies from the host to this device, in order with its work; both segments have the same size.
+   * The host's memory may change again when this returns.
+   */
   void upload(MemorySegment host, MemorySegment device);
+
+  /** Copies within this device, in order with its work; both segments have the same size. */
+  void copy(MemorySegment source, MemorySegment target);
 
   /**
    * Copies from this device to the host, after all work queued before; both segments have the same

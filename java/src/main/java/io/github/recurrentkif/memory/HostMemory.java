@@ -24,6 +24,11 @@ public final class HostMemory implements Device {
   }
 
   @Override
+  public void copy(MemorySegment source, MemorySegment target) {
+    target.copyFrom(source);
+  }
+
+  @Override
   public void download(MemorySegment device, MemorySegment host) {
     host.copyFrom(device);
   }

@@ -1,8 +1,5 @@
 package io.github.recurrentkif.model;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-
-import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /** Cosines and sines of the angles by which heads turn, position by position. */
@@ -24,20 +21,23 @@ public final class RotaryAngles {
     return radiansPerPosition.length;
   }
 
-  /**
-   * Writes the table of some positions.
-   *
-   * @param cosine [positions, {@link #pairs}], overwritten; likewise sine
-   */
-  public void write(long[] positions, MemorySegment cosine, MemorySegment sine) {
-    long at = 0;
+  /** The cosines and sines of some positions, both [positions, {@link #pairs}]. */
+  public record Table(float[] cosine, float[] sine) {}
+
+  /** The table of some positions. */
+  public Table of(long[] positions) {
+    int count = Math.multiplyExact(positions.length, radiansPerPosition.length);
+    float[] cosine = new float[count];
+    float[] sine = new float[count];
+    int at = 0;
     for (long position : positions) {
       for (float radians : radiansPerPosition) {
         float angle = position * radians;
-        cosine.setAtIndex(JAVA_FLOAT, at, (float) Math.cos(angle));
-        sine.setAtIndex(JAVA_FLOAT, at, (float) Math.sin(angle));
+        cosine[at] = (float) Math.cos(angle);
+        sine[at] = (float) Math.sin(angle);
         at++;
       }
     }
+    return new Table(cosine, sine);
   }
 }

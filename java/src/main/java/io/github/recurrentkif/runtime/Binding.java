@@ -57,8 +57,13 @@ public final class Binding implements AutoCloseable {
   private final List<Place> boundOutputs = new ArrayList<>();
 
   private final String running;
+  private MemorySegment runOptions = MemorySegment.NULL;
   private boolean closed;
   private boolean checked;
+
+  /** Since the run options were made, which name the recording that a run repeats. */
+  private boolean rebound = true;
+
   private boolean ran;
 
   Binding(Session session) {
@@ -124,13 +129,13 @@ public final class Binding implements AutoCloseable {
     }
     place.tensor = null;
     checked = false;
+    rebound = true;
     addOutput(place);
   }
 
   private void bindToDevice(Place place) {
     api.check(
-        api.invoke(
-            OrtFunction.BIND_OUTPUT_TO_DEVICE, handle, place.nativeName, runtime.cpuMemory()),
+        api.invoke(OrtFunction.BIND_OUTPUT_TO_DEVICE, handle, place.nativeName, session.memory()),
         "binding " + place.description);
   }
 
@@ -170,7 +175,7 @@ public final class Binding implements AutoCloseable {
     try {
       requireOpen();
       // The binding keeps its own reference to the value, so ours can go at once.
-      MemorySegment value = runtime.value(tensor, place.description);
+      MemorySegment value = runtime.value(tensor, session.memory(), place.description);
       try {
         api.check(api.invoke(function, handle, place.nativeName, value), place.description);
       } finally {
@@ -181,10 +186,12 @@ public final class Binding implements AutoCloseable {
     }
     place.tensor = tensor;
     checked = false;
+    rebound = true;
   }
 
   /**
-   * Runs the model once; returns when all bound outputs are written.
+   * Runs the model once; returns when all bound outputs are written, or on a GPU, when that is
+   * queued.
    *
    * @throws OnnxRuntimeException if an input is not bound, two tensors disagree about a dimension
    *     of the same name, or ONNX Runtime fails
@@ -211,11 +218,41 @@ public final class Binding implements AutoCloseable {
         }
       }
       ran = true;
+      switch (session.provider()) {
+        case ExecutionProvider.Processor _ -> {}
+        case ExecutionProvider.Cuda cuda -> prepare(cuda);
+      }
       api.check(
-          api.invoke(OrtFunction.RUN_WITH_BINDING, session.handle(), MemorySegment.NULL, handle),
-          running);
+          api.invoke(OrtFunction.RUN_WITH_BINDING, session.handle(), runOptions, handle), running);
     } finally {
       lock.unlock();
+    }
+  }
+
+  /** A recording repeats the addresses and shapes it was made with: after a change, a new one. */
+  private void prepare(ExecutionProvider.Cuda cuda) {
+    if (!OrtApi.isNull(runOptions) && !(cuda.records() && rebound)) {
+      return;
+    }
+    api.release(OrtFunction.RELEASE_RUN_OPTIONS, runOptions);
+    runOptions = runtime.created(running, out -> api.invoke(OrtFunction.CREATE_RUN_OPTIONS, out));
+    // What is queued is in order; to wait is for whoever downloads.
+    runEntry("disable_synchronize_execution_providers", "1");
+    if (cuda.records()) {
+      runEntry("gpu_graph_id", Integer.toString(session.nextRecording()));
+    }
+    rebound = false;
+  }
+
+  private void runEntry(String key, String value) {
+    try (Arena local = Arena.ofConfined()) {
+      api.check(
+          api.invoke(
+              OrtFunction.ADD_RUN_CONFIG_ENTRY,
+              runOptions,
+              local.allocateFrom(key),
+              local.allocateFrom(value)),
+          running);
     }
   }
 
@@ -385,6 +422,7 @@ public final class Binding implements AutoCloseable {
     try {
       if (!closed) {
         closed = true;
+        api.release(OrtFunction.RELEASE_RUN_OPTIONS, runOptions);
         api.release(OrtFunction.RELEASE_BINDING, handle);
         session.forget(this);
       }

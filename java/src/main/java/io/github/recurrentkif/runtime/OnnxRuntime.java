@@ -41,6 +41,10 @@ public final class OnnxRuntime implements AutoCloseable {
   private final MemorySegment environment;
   private final MemorySegment cpuMemory;
   private final MemorySegment allocator;
+
+  /** Of the GPUs, by their number. */
+  private final Map<Integer, MemorySegment> cudaMemories = new ConcurrentHashMap<>();
+
   private final Set<Session> sessions = ConcurrentHashMap.newKeySet();
   private final AtomicBoolean closed = new AtomicBoolean();
 
@@ -210,8 +214,82 @@ public final class OnnxRuntime implements AutoCloseable {
     return allocator;
   }
 
-  MemorySegment cpuMemory() {
-    return cpuMemory;
+  /** Where the memory lies that a session of this provider reads and writes. */
+  MemorySegment memory(ExecutionProvider provider) {
+    return switch (provider) {
+      case ExecutionProvider.Processor _ -> cpuMemory;
+      case ExecutionProvider.Cuda cuda -> cudaMemories.computeIfAbsent(cuda.device(), this::cuda);
+    };
+  }
+
+  private MemorySegment cuda(int device) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment name = arena.allocateFrom("Cuda");
+      return created(
+          "describing the memory of GPU " + device,
+          out ->
+              api.invoke(
+                  OrtFunction.CREATE_MEMORY_INFO,
+                  name,
+                  DEVICE_ALLOCATOR,
+                  device,
+                  DEFAULT_MEMORY,
+                  out));
+    }
+  }
+
+  /**
+   * Loads the CUDA provider and what it needs, as the first session of it would.
+   *
+   * @throws OnnxRuntimeException if this library has none, or one of the others is missing
+   */
+  public void requireCuda(ExecutionProvider.Cuda cuda) {
+    MemorySegment options =
+        created("preparing options", out -> api.invoke(OrtFunction.CREATE_SESSION_OPTIONS, out));
+    try {
+      append(options, cuda, "loading the CUDA provider");
+    } finally {
+      api.release(OrtFunction.RELEASE_SESSION_OPTIONS, options);
+    }
+  }
+
+  /** Has a session that is opened with these options run on a GPU. */
+  void append(MemorySegment sessionOptions, ExecutionProvider.Cuda cuda, String doing) {
+    Map<String, String> settings =
+        Map.of(
+            "device_id",
+            Integer.toString(cuda.device()),
+            // Else each further block of memory is the next power of two.
+            "arena_extend_strategy",
+            "kSameAsRequested",
+            // Products in float32, as everywhere else.
+            "use_tf32",
+            "0",
+            "enable_cuda_graph",
+            cuda.records() ? "1" : "0");
+    MemorySegment provider =
+        created(doing, out -> api.invoke(OrtFunction.CREATE_CUDA_OPTIONS, out));
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment keys = arena.allocate(ADDRESS, settings.size());
+      MemorySegment values = arena.allocate(ADDRESS, settings.size());
+      long count = 0;
+      for (Map.Entry<String, String> setting : settings.entrySet()) {
+        keys.setAtIndex(ADDRESS, count, arena.allocateFrom(setting.getKey()));
+        values.setAtIndex(ADDRESS, count, arena.allocateFrom(setting.getValue()));
+        count++;
+      }
+      api.check(api.invoke(OrtFunction.UPDATE_CUDA_OPTIONS, provider, keys, values, count), doing);
+      api.check(
+          api.invoke(
+              OrtFunction.UPDATE_CUDA_OPTION_WITH_VALUE,
+              provider,
+              arena.allocateFrom("user_compute_stream"),
+              MemorySegment.ofAddress(cuda.queue())),
+          doing);
+      api.check(api.invoke(OrtFunction.APPEND_CUDA_PROVIDER, sessionOptions, provider), doing);
+    } finally {
+      api.release(OrtFunction.RELEASE_CUDA_OPTIONS, provider);
+    }
   }
 
   /** Calls a function that writes one pointer to its last argument, and returns that pointer. */
@@ -223,8 +301,12 @@ public final class OnnxRuntime implements AutoCloseable {
     }
   }
 
-  /** A value over the tensor's memory; whoever asks for it releases it. */
-  MemorySegment value(Tensor tensor, String doing) {
+  /**
+   * A value over the tensor's memory; whoever asks for it releases it.
+   *
+   * @param memory where that lies
+   */
+  MemorySegment value(Tensor tensor, MemorySegment memory, String doing) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment shape = arena.allocateFrom(JAVA_LONG, tensor.shape().toArray());
       return created(
@@ -232,7 +314,7 @@ public final class OnnxRuntime implements AutoCloseable {
           out ->
               api.invoke(
                   OrtFunction.CREATE_TENSOR_WITH_DATA,
-                  cpuMemory,
+                  memory,
                   tensor.data(),
                   tensor.data().byteSize(),
                   shape,
@@ -258,6 +340,7 @@ public final class OnnxRuntime implements AutoCloseable {
   public void close() {
     if (closed.compareAndSet(false, true)) {
       sessions.forEach(Session::close);
+      cudaMemories.values().forEach(info -> api.release(OrtFunction.RELEASE_MEMORY_INFO, info));
       api.release(OrtFunction.RELEASE_MEMORY_INFO, cpuMemory);
       api.release(OrtFunction.RELEASE_ENV, environment);
     }

@@ -132,7 +132,7 @@ final class OrtApi {
     if (isNull(status)) {
       return;
     }
-    String words = string(invoke(OrtFunction.GET_ERROR_MESSAGE, status));
+    String words = string(invoke(OrtFunction.GET_ERROR_MESSAGE, status)).strip();
     release(OrtFunction.RELEASE_STATUS, status);
     throw new OnnxRuntimeException(doing + " failed: " + words);
   }
@@ -202,6 +202,15 @@ final class OrtApi {
     }
   }
 
+  MemorySegment invoke(
+      OrtFunction function, MemorySegment a, int b, int c, int d, MemorySegment e) {
+    try {
+      return (MemorySegment) handle(function).invokeExact(a, b, c, d, e);
+    } catch (Throwable thrown) {
+      throw rethrown(thrown);
+    }
+  }
+
   MemorySegment invoke(OrtFunction function, MemorySegment a, long b, MemorySegment c) {
     try {
       return (MemorySegment) handle(function).invokeExact(a, b, c);
@@ -213,6 +222,15 @@ final class OrtApi {
   MemorySegment invoke(OrtFunction function, MemorySegment a, MemorySegment b, long c) {
     try {
       return (MemorySegment) handle(function).invokeExact(a, b, c);
+    } catch (Throwable e) {
+      throw rethrown(e);
+    }
+  }
+
+  MemorySegment invoke(
+      OrtFunction function, MemorySegment a, MemorySegment b, MemorySegment c, long d) {
+    try {
+      return (MemorySegment) handle(function).invokeExact(a, b, c, d);
     } catch (Throwable e) {
       throw rethrown(e);
     }

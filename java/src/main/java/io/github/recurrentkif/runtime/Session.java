@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.SequencedMap;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Function;
@@ -53,6 +54,7 @@ public final class Session implements AutoCloseable {
   private final OrtApi api;
   private final String model;
   private final SessionOptions options;
+  private final MemorySegment memory;
   private final MemorySegment handle;
   private final SequencedMap<String, TensorType> inputs;
   private final SequencedMap<String, TensorType> outputs;
@@ -65,6 +67,8 @@ public final class Session implements AutoCloseable {
   /** Running is reading, closing is writing. */
   private final ReadWriteLock lock = new ReentrantReadWriteLock();
 
+  private final AtomicInteger recordings = new AtomicInteger();
+
   private boolean closed;
   private boolean profiling;
 
@@ -74,6 +78,7 @@ public final class Session implements AutoCloseable {
     this.model = model;
     this.options = options;
     this.profiling = options.profilePrefix().isPresent();
+    this.memory = runtime.memory(options.provider());
     MemorySegment nativeOptions =
         runtime.created(
             "preparing options for " + model,
@@ -143,6 +148,11 @@ public final class Session implements AutoCloseable {
                           target,
                           OrtApi.path(prefix.toAbsolutePath(), arena)),
                       "profiling " + model));
+      switch (options.provider()) {
+        case ExecutionProvider.Processor _ -> {}
+        case ExecutionProvider.Cuda cuda ->
+            runtime.append(target, cuda, "running " + model + " on GPU " + cuda.device());
+      }
       for (Path library : options.customOperatorLibraries()) {
         api.check(
             api.invoke(
@@ -156,7 +166,7 @@ public final class Session implements AutoCloseable {
           .forEach(
               (name, tensor) -> {
                 String setting = "setting initializer '" + name + "' " + tensor + " of " + model;
-                MemorySegment value = runtime.value(tensor, setting);
+                MemorySegment value = runtime.value(tensor, memory, setting);
                 values.add(value);
                 api.check(
                     api.invoke(
@@ -288,6 +298,20 @@ public final class Session implements AutoCloseable {
 
   MemorySegment handle() {
     return handle;
+  }
+
+  ExecutionProvider provider() {
+    return options.provider();
+  }
+
+  /** Where everything lies that is bound. */
+  MemorySegment memory() {
+    return memory;
+  }
+
+  /** A number for one recording of the work of a run; no two are the same. */
+  int nextRecording() {
+    return recordings.incrementAndGet();
   }
 
   ReadWriteLock lock() {

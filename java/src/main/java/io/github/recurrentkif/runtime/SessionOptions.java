@@ -11,6 +11,7 @@ import java.util.SequencedMap;
 /**
  * How a session is to run its model. {@link #defaults()} are those of ONNX Runtime itself.
  *
+ * @param provider what runs it; whatever is bound to the session lies in its memory
  * @param intraOpThreads threads within one operator, the caller's included; 0 for one per core
  * @param optimization how far the graph is rewritten before the first run
  * @param memoryPattern whether the second run allocates all activations as one block, planned from
@@ -32,6 +33,7 @@ import java.util.SequencedMap;
  *     must declare.
  */
 public record SessionOptions(
+    ExecutionProvider provider,
     int intraOpThreads,
     Optimization optimization,
     boolean memoryPattern,
@@ -78,7 +80,17 @@ public record SessionOptions(
   public SessionOptions with(Map<String, Tensor> moreInitializers) {
     LinkedHashMap<String, Tensor> all = new LinkedHashMap<>(initializers);
     all.putAll(moreInitializers);
+    return with(provider, all);
+  }
+
+  /** These options with another provider. */
+  public SessionOptions with(ExecutionProvider other) {
+    return with(other, initializers);
+  }
+
+  private SessionOptions with(ExecutionProvider other, SequencedMap<String, Tensor> all) {
     return new SessionOptions(
+        other,
         intraOpThreads,
         optimization,
         memoryPattern,
@@ -103,6 +115,7 @@ public record SessionOptions(
   /** Collects what differs from the defaults. */
   public static final class Builder {
 
+    private ExecutionProvider provider = new ExecutionProvider.Processor();
     private int intraOpThreads;
     private Optimization optimization = Optimization.ALL;
     private boolean memoryPattern = true;
@@ -116,6 +129,11 @@ public record SessionOptions(
     private final LinkedHashMap<String, Tensor> initializers = new LinkedHashMap<>();
 
     private Builder() {}
+
+    public Builder provider(ExecutionProvider value) {
+      provider = value;
+      return this;
+    }
 
     public Builder intraOpThreads(int threads) {
       intraOpThreads = threads;
@@ -179,6 +197,7 @@ public record SessionOptions(
 
     public SessionOptions build() {
       return new SessionOptions(
+          provider,
           intraOpThreads,
           optimization,
           memoryPattern,

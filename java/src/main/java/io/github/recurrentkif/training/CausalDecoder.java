@@ -7,7 +7,6 @@ import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
 
@@ -25,7 +24,7 @@ public final class CausalDecoder implements Decoder {
   private final Session step;
   private final Binding binding;
   private final RotaryAngles angles;
-  private final Scratch scratch = new Scratch();
+  private final Scratch scratch;
   private final KeyValueCache prompt;
 
   /** Keys and values of the answers so far go back and forth between the two. */
@@ -39,6 +38,7 @@ public final class CausalDecoder implements Decoder {
    */
   public CausalDecoder(LlamaConfig config, Session step, ParameterVector weights) {
     this.config = config;
+    this.scratch = new Scratch(weights.device());
     this.step = step;
     this.binding = step.binding();
     this.angles = new RotaryAngles(config);
@@ -142,7 +142,7 @@ public final class CausalDecoder implements Decoder {
     MemorySegment next = scratch.buffer("next_token", (long) rows * Long.BYTES);
     binding.bindOutput("next_token", Tensor.int64(next, rows));
     binding.run();
-    return next.toArray(ValueLayout.JAVA_LONG);
+    return scratch.longs(next);
   }
 
   @Override

@@ -6,7 +6,6 @@ import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
 
@@ -21,7 +20,7 @@ public final class GreedyDecoder implements Decoder {
   private final Session step;
   private final Binding encoderBinding;
   private final Binding stepBinding;
-  private final Scratch scratch = new Scratch();
+  private final Scratch scratch;
   private final KeyValueCache cross;
 
   /** Keys and values of the answers so far go back and forth between the two. */
@@ -36,6 +35,7 @@ public final class GreedyDecoder implements Decoder {
    */
   public GreedyDecoder(T5Config config, Session encoder, Session step, ParameterVector weights) {
     this.config = config;
+    this.scratch = new Scratch(weights.device());
     this.encoder = encoder;
     this.step = step;
     this.encoderBinding = encoder.binding();
@@ -114,7 +114,7 @@ public final class GreedyDecoder implements Decoder {
     MemorySegment next = scratch.buffer("next_token", 8L * rows);
     stepBinding.bindOutput("next_token", Tensor.int64(next, rows));
     stepBinding.run();
-    return next.toArray(ValueLayout.JAVA_LONG);
+    return scratch.longs(next);
   }
 
   @Override

@@ -9,7 +9,6 @@ import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -36,7 +35,7 @@ public final class PackedDecoder implements Decoder {
   private final @Nullable Encoder encoder;
   private final Session step;
   private final Binding binding;
-  private final Scratch scratch = new Scratch();
+  private final Scratch scratch;
   private final RowCache cache;
 
   /** The encoder of a T5, and the keys and values that its decoder attends to. */
@@ -50,6 +49,7 @@ public final class PackedDecoder implements Decoder {
   public PackedDecoder(
       ModelConfig config, @Nullable Session encoder, Session step, ParameterVector weights) {
     this.config = config;
+    this.scratch = new Scratch(weights.device());
     this.step = step;
     this.binding = step.binding();
     TrainingSession.bindWeights(binding, weights, step);
@@ -112,7 +112,7 @@ public final class PackedDecoder implements Decoder {
     long[] begin(T5Config t5, List<long[]> sources) {
       Encoder encoding = Objects.requireNonNull(encoder, "a T5 has an encoder");
       Tensor offsets = offsets("source_offsets", sources.stream().mapToInt(s -> s.length));
-      int tokens = (int) offsets.data().getAtIndex(ValueLayout.JAVA_LONG, sources.size());
+      int tokens = sources.stream().mapToInt(s -> s.length).sum();
       encoding.binding().bindInput("source_offsets", offsets);
       encoding.binding().bindInput("input_ids", ids("source_ids", sources));
       encoding.cross().bindOutput(encoding.binding(), "cross_", tokens);
@@ -198,7 +198,7 @@ public final class PackedDecoder implements Decoder {
         row += added.get(s).length;
       }
       cache.added(count);
-      return next.toArray(ValueLayout.JAVA_LONG);
+      return scratch.longs(next);
     }
 
     /** The angles of the new tokens' positions, and which rows the answers come from. */

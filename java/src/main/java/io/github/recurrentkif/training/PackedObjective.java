@@ -1,7 +1,5 @@
 package io.github.recurrentkif.training;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.data.PackedSequences;
 import io.github.recurrentkif.data.PackedSequences.Sequence;
@@ -35,6 +33,7 @@ public final class PackedObjective implements Objective<Batch> {
   private final TrainingSession session;
   private final Kernels kernels;
   private final int tokensPerPass;
+  private final Binding binding;
 
   /**
    * @param weights what the training graph reads; the caller changes them between calls
@@ -52,6 +51,7 @@ public final class PackedObjective implements Objective<Batch> {
     this.config = config;
     this.tokensPerPass = tokensPerPass;
     this.session = new TrainingSession(session, weights);
+    this.binding = this.session.newBinding();
   }
 
   @Override
@@ -130,8 +130,7 @@ public final class PackedObjective implements Objective<Batch> {
     }
 
     void run(PackedSequences packed, ParameterVector gradient) {
-      Binding binding = session.binding();
-      session.bindGradient(gradient);
+      session.bindGradient(binding, gradient);
       int tokens = packed.sourceTokens();
       int bounds = packed.sequences().size() + 1;
       session.bindLongs(binding, "input_ids", packed.sourceIds(), tokens);
@@ -152,10 +151,11 @@ public final class PackedObjective implements Objective<Batch> {
           session.scratch().buffer("token_losses", (long) count * Float.BYTES);
       binding.bindOutput("token_losses", Tensor.float32(tokenLosses, count, 1));
       binding.run();
+      float[] values = session.scratch().floats(tokenLosses);
       for (int i = 0; i < count; i++) {
         int batch = labelled.get(i).batch();
         if (batch >= 0) {
-          losses[batch] += tokenLosses.getAtIndex(JAVA_FLOAT, i) / (double) labelledTokens[batch];
+          losses[batch] += values[i] / (double) labelledTokens[batch];
         }
       }
     }

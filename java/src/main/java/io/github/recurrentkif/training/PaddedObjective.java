@@ -17,8 +17,11 @@ import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
@@ -28,41 +31,106 @@ import org.jspecify.annotations.Nullable;
  */
 public final class PaddedObjective implements Objective<Batch> {
 
+  /** Where lengths are rounded up, this many at once, so that the same shapes come again. */
+  private static final int SOURCE_STEP = 32;
+
+  private static final int TARGET_STEP = 8;
+  private static final int LABEL_STEP = 16;
+
+  /** What tells the shapes of all inputs. */
+  private record Extents(int rows, int sourceLength, int targetLength, int labels) {}
+
+  private static final Extents ANY = new Extents(0, 0, 0, 0);
+
   private final ModelConfig config;
   private final Kernels kernels;
   private final List<DropoutPlace> dropoutPlaces;
   private final TrainingSession session;
+  private final boolean recurringShapes;
   private final Scratch scratch;
   private final MemorySegment loss;
+  private final Map<Extents, Binding> bindings = new HashMap<>();
 
   /**
    * @param weights what the training graph reads; the caller changes them between calls
    * @param session of a training graph, its frozen weights handed in
+   * @param recurringShapes whether batches are padded further, so that there are few shapes, and
+   *     each has a binding of its own: for a session that records its work
    */
   public PaddedObjective(
       ModelConfig config,
       Session session,
       List<DropoutPlace> dropoutPlaces,
       ParameterVector weights,
-      Kernels kernels) {
+      Kernels kernels,
+      boolean recurringShapes) {
     this.config = config;
     this.kernels = kernels;
     this.dropoutPlaces = List.copyOf(dropoutPlaces);
     this.session = new TrainingSession(session, weights);
+    this.recurringShapes = recurringShapes;
     this.scratch = this.session.scratch();
     this.loss = scratch.buffer("loss", JAVA_FLOAT.byteSize());
-    this.session.binding().bindOutput("loss", Tensor.float32(loss));
   }
 
   @Override
   public double gradient(Batch batch, RandomKey randomness, ParameterVector gradient) {
-    session.bindGradient(gradient);
-    Binding binding = session.binding();
+    queue(batch, randomness, gradient);
+    return scratch.floats(loss)[0];
+  }
+
+  /** All losses are fetched at once, for on a GPU each fetching waits. */
+  @Override
+  public List<Double> gradient(Update<Batch> update, GradientSum sum) {
+    List<Batch> batches = update.microBatches();
+    MemorySegment losses = scratch.buffer("losses", batches.size() * JAVA_FLOAT.byteSize());
+    sum.begin(batches.size(), update.scale());
+    session.beginMagnitudes(kernels);
+    for (int i = 0; i < batches.size(); i++) {
+      queue(batches.get(i), update.randomness().at(i), sum.part());
+      kernels.device().copy(loss, losses.asSlice(i * JAVA_FLOAT.byteSize(), JAVA_FLOAT.byteSize()));
+      sum.add(update.scale());
+    }
+    List<Double> result = new ArrayList<>(batches.size());
+    for (float value : scratch.floats(losses)) {
+      result.add((double) value);
+    }
+    return result;
+  }
+
+  private void queue(Batch given, RandomKey randomness, ParameterVector gradient) {
+    Batch batch = recurringShapes ? rounded(given) : given;
+    Binding binding = bindings.computeIfAbsent(extents(batch), _ -> newBinding());
+    session.bindGradient(binding, gradient);
     bindBatch(binding, batch, false);
     bindDropout(binding, batch, randomness);
     binding.run();
     session.addMagnitudes(kernels);
-    return loss.get(JAVA_FLOAT, 0);
+  }
+
+  private Binding newBinding() {
+    Binding binding = session.newBinding();
+    binding.bindOutput("loss", Tensor.float32(loss));
+    return binding;
+  }
+
+  private static Batch rounded(Batch batch) {
+    return batch.padded(
+        roundUp(batch.sourceLength(), SOURCE_STEP), roundUp(batch.targetLength(), TARGET_STEP));
+  }
+
+  private static int roundUp(int length, int step) {
+    return Math.ceilDiv(length, step) * step;
+  }
+
+  private Extents extents(Batch batch) {
+    return recurringShapes
+        ? new Extents(
+            batch.rows(),
+            batch.sourceLength(),
+            batch.targetLength(),
+            roundUp(batch.labelledTokens(), LABEL_STEP))
+        : ANY;
   }
 
   /**
@@ -75,13 +143,16 @@ public final class PaddedObjective implements Objective<Batch> {
           "the training graph drops at random; its logits mean nothing");
     }
     long rows = batch.labels().length;
-    MemorySegment logits = arena.allocate(rows * config.vocabularySize() * Float.BYTES, 64);
-    try (Binding once = session.forwardOnly()) {
+    long bytes = rows * config.vocabularySize() * Float.BYTES;
+    MemorySegment logits = scratch.buffer("logits", bytes);
+    try (Binding once = session.newBinding()) {
       bindBatch(once, batch, true);
       once.bindOutput("logits", Tensor.float32(logits, rows, config.vocabularySize()));
       once.run();
     }
-    return logits;
+    MemorySegment host = arena.allocate(bytes, Float.BYTES);
+    kernels.device().download(logits, host);
+    return host;
   }
 
   /**
@@ -122,12 +193,13 @@ public final class PaddedObjective implements Objective<Batch> {
    */
   private void bindBatch(Binding target, Batch batch, LlamaConfig llama, boolean everyLogit) {
     int length = batch.sourceLength();
-    long[] logitRows = new long[batch.labels().length];
+    int rows = batch.labels().length;
+    long[] logitRows = new long[rows + LABEL_STEP];
     long[] labels = new long[logitRows.length];
     float[] tokenWeights = new float[logitRows.length];
     int count = 0;
     int labelled = 0;
-    for (int i = 0; i < logitRows.length; i++) {
+    for (int i = 0; i < rows; i++) {
       boolean counts = (i + 1) % length != 0 && batch.labels()[i + 1] != Batch.IGNORED;
       if (counts || everyLogit) {
         logitRows[count] = i;
@@ -139,6 +211,9 @@ public final class PaddedObjective implements Objective<Batch> {
     }
     // A batch whose answers were all cut off: one row that does not count keeps the loss at 0.
     count = Math.max(count, 1);
+    if (recurringShapes && !everyLogit) {
+      count = roundUp(count, LABEL_STEP);
+    }
     for (int i = 0; i < count; i++) {
       tokenWeights[i] /= Math.max(labelled, 1);
     }
@@ -182,13 +257,6 @@ public final class PaddedObjective implements Objective<Batch> {
 
   private static long length(Batch batch, DropoutPlace.Side side) {
     return side == DropoutPlace.Side.SOURCE ? batch.sourceLength() : batch.targetLength();
-  }
-
-  /** One pass for each micro-batch: their magnitudes are added up. */
-  @Override
-  public List<Double> gradient(Update<Batch> update, GradientSum sum) {
-    session.beginMagnitudes(kernels);
-    return Objective.super.gradient(update, sum);
   }
 
   @Override

@@ -3,14 +3,19 @@ package io.github.recurrentkif.training;
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.T5Config;
 import io.github.recurrentkif.model.TrainingArtifacts;
+import io.github.recurrentkif.runtime.ExecutionProvider;
 import io.github.recurrentkif.runtime.OnnxRuntime;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.SessionOptions;
 import io.github.recurrentkif.runtime.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
@@ -28,6 +33,11 @@ public final class TextModel implements AutoCloseable {
   private final SessionOptions options;
   private final Kernels kernels;
   private final ParameterVector weights;
+
+  /** The backbone on the device, where that is not the processor. */
+  private final Map<String, MemorySegment> frozen = new HashMap<>();
+
+  private final Arena frozenArena = Arena.ofShared();
   private @Nullable PaddedObjective padded;
   private @Nullable PackedObjective packed;
   private @Nullable Decoder decoder;
@@ -71,7 +81,9 @@ public final class TextModel implements AutoCloseable {
       return paddedObjective();
     }
     if (packed == null) {
-      packed = new PackedObjective(model.config(), open(graph), weights, tokensPerPass, kernels);
+      packed =
+          new PackedObjective(
+              model.config(), open(graph, options.provider()), weights, tokensPerPass, kernels);
     }
     return packed;
   }
@@ -82,10 +94,11 @@ public final class TextModel implements AutoCloseable {
       padded =
           new PaddedObjective(
               model.config(),
-              open(artifacts.training()),
+              open(artifacts.training(), options.provider()),
               artifacts.dropoutPlaces(),
               weights,
-              kernels);
+              kernels,
+              options.provider().records());
     }
     return padded;
   }
@@ -97,7 +110,8 @@ public final class TextModel implements AutoCloseable {
       decoder =
           graphs == null || options.customOperatorLibraries().isEmpty()
               ? paddedDecoder(artifacts.decoding())
-              : new PackedDecoder(model.config(), encoder(graphs), open(graphs.step()), weights);
+              : new PackedDecoder(
+                  model.config(), encoder(graphs), openToDecode(graphs.step()), weights);
     }
     return decoder;
   }
@@ -108,24 +122,51 @@ public final class TextModel implements AutoCloseable {
           new GreedyDecoder(
               t5,
               Objects.requireNonNull(encoder(graphs), "a T5 has an encoder"),
-              open(graphs.step()),
+              openToDecode(graphs.step()),
               weights);
-      case LlamaConfig llama -> new CausalDecoder(llama, open(graphs.step()), weights);
+      case LlamaConfig llama -> new CausalDecoder(llama, openToDecode(graphs.step()), weights);
     };
   }
 
   private @Nullable Session encoder(TrainingArtifacts.Decoding graphs) {
-    return graphs.encoder() == null ? null : open(graphs.encoder());
+    return graphs.encoder() == null ? null : openToDecode(graphs.encoder());
   }
 
-  private Session open(TrainingArtifacts.GraphFile graph) {
-    Map<String, Tensor> frozen = new LinkedHashMap<>();
+  /** A decoder's shapes change with every token: there is nothing to record. */
+  private Session openToDecode(TrainingArtifacts.GraphFile graph) {
+    return open(
+        graph,
+        switch (options.provider()) {
+          case ExecutionProvider.Processor processor -> processor;
+          case ExecutionProvider.Cuda cuda ->
+              new ExecutionProvider.Cuda(cuda.device(), cuda.queue(), false);
+        });
+  }
+
+  private Session open(TrainingArtifacts.GraphFile graph, ExecutionProvider provider) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
     graph
         .frozen()
         .forEach(
             (name, shape) ->
-                frozen.put(name, Tensor.float32(model.weight(name, shape), shape.toArray())));
-    return runtime.session(graph.file(), options.with(frozen));
+                tensors.put(name, Tensor.float32(frozen(name, shape), shape.toArray())));
+    return runtime.session(graph.file(), options.with(provider).with(tensors));
+  }
+
+  /** Where the session reads it: where it is mapped, or once on the device for all sessions. */
+  private MemorySegment frozen(String name, Shape shape) {
+    return switch (options.provider()) {
+      case ExecutionProvider.Processor _ -> model.weight(name, shape);
+      case ExecutionProvider.Cuda _ ->
+          frozen.computeIfAbsent(
+              name,
+              _ -> {
+                MemorySegment mapped = model.weight(name, shape);
+                MemorySegment copy = kernels.device().allocate(mapped.byteSize(), frozenArena);
+                kernels.device().upload(mapped, copy);
+                return copy;
+              });
+    };
   }
 
   @Override
@@ -140,5 +181,6 @@ public final class TextModel implements AutoCloseable {
       decoder.close();
     }
     weights.close();
+    frozenArena.close();
   }
 }

@@ -10,24 +10,24 @@ import io.github.recurrentkif.model.RotaryAngles;
 import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
-import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A session of a training graph with what is bound to it: the weights it reads and the gradient it
- * writes where they lie in their vectors, and buffers for the batch.
+ * writes where they lie in their vectors, and buffers for the batch, all on one device.
  */
 final class TrainingSession implements AutoCloseable {
 
   private final Session session;
-  private final Binding binding;
   private final ParameterVector weights;
-  private final Scratch scratch = new Scratch();
+  private final Scratch scratch;
   private final @Nullable ParameterVector magnitudesOfPass;
   private final @Nullable ParameterVector magnitudes;
-  private @Nullable ParameterVector boundGradient;
+  private final Map<Binding, ParameterVector> boundGradients = new HashMap<>();
 
   /**
    * @param session its frozen weights handed in; closed with this
@@ -35,17 +35,9 @@ final class TrainingSession implements AutoCloseable {
   TrainingSession(Session session, ParameterVector weights) {
     this.session = session;
     this.weights = weights;
-    this.binding = session.binding();
-    bindWeights(binding, weights, session);
+    this.scratch = new Scratch(weights.device());
     this.magnitudesOfPass = magnitudes(session, weights);
     this.magnitudes = magnitudes(session, weights);
-    if (magnitudesOfPass != null) {
-      for (ParameterLayout.Tensor tensor : magnitudesOfPass.layout().tensors()) {
-        binding.bindOutput(
-            AdapterMagnitudes.outputName(tensor.name()),
-            Tensor.float32(magnitudesOfPass.slice(tensor), tensor.shape().toArray()));
-      }
-    }
   }
 
   private static @Nullable ParameterVector magnitudes(Session session, ParameterVector weights) {
@@ -88,7 +80,10 @@ final class TrainingSession implements AutoCloseable {
     }
   }
 
-  Binding binding() {
+  /** Another binding over the same weights, with no gradient bound yet. */
+  Binding newBinding() {
+    Binding binding = session.binding();
+    bindWeights(binding, weights, session);
     return binding;
   }
 
@@ -96,30 +91,29 @@ final class TrainingSession implements AutoCloseable {
     return scratch;
   }
 
-  /** Another binding of the same session over the same weights, without a gradient. */
-  Binding forwardOnly() {
-    Binding other = session.binding();
-    bindWeights(other, weights, session);
-    return other;
-  }
-
   boolean hasInput(String name) {
     return session.inputs().containsKey(name);
   }
 
-  void bindGradient(ParameterVector gradient) {
+  void bindGradient(Binding binding, ParameterVector gradient) {
     if (!gradient.layout().equals(weights.layout())) {
       throw new IllegalArgumentException("the gradient has another layout than the weights");
     }
-    if (gradient == boundGradient) {
+    if (boundGradients.put(binding, gradient) == gradient) {
       return;
+    }
+    if (magnitudesOfPass != null) {
+      for (ParameterLayout.Tensor tensor : magnitudesOfPass.layout().tensors()) {
+        binding.bindOutput(
+            AdapterMagnitudes.outputName(tensor.name()),
+            Tensor.float32(magnitudesOfPass.slice(tensor), tensor.shape().toArray()));
+      }
     }
     for (ParameterLayout.Tensor tensor : gradient.layout().tensors()) {
       binding.bindOutput(
           Graph.gradientName(tensor.name()),
           Tensor.float32(gradient.slice(tensor), tensor.shape().toArray()));
     }
-    boundGradient = gradient;
   }
 
   void bindLongs(Binding target, String name, long[] values, long... shape) {
@@ -137,17 +131,13 @@ final class TrainingSession implements AutoCloseable {
    */
   static void bindAngles(
       Binding target, Scratch scratch, RotaryAngles angles, long[] positions, long... shape) {
-    long bytes = (long) positions.length * angles.pairs() * Float.BYTES;
-    MemorySegment cosine = scratch.buffer("cosine", bytes);
-    MemorySegment sine = scratch.buffer("sine", bytes);
-    angles.write(positions, cosine, sine);
-    target.bindInput("cosine", Tensor.float32(cosine, shape));
-    target.bindInput("sine", Tensor.float32(sine, shape));
+    RotaryAngles.Table table = angles.of(positions);
+    target.bindInput("cosine", Tensor.float32(scratch.floats("cosine", table.cosine()), shape));
+    target.bindInput("sine", Tensor.float32(scratch.floats("sine", table.sine()), shape));
   }
 
   @Override
   public void close() {
-    binding.close();
     session.close();
     scratch.close();
     if (magnitudes != null && magnitudesOfPass != null) {

@@ -26,6 +26,11 @@ final class InvertingDevice implements Device {
   }
 
   @Override
+  public void copy(MemorySegment source, MemorySegment target) {
+    target.copyFrom(source);
+  }
+
+  @Override
   public void download(MemorySegment device, MemorySegment host) {
     invert(device, host);
   }

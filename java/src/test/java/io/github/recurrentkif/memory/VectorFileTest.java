@@ -226,6 +226,11 @@ final class VectorFileTest {
           }
 
           @Override
+          public void copy(MemorySegment source, MemorySegment target) {
+            throw new IllegalStateException("lost");
+          }
+
+          @Override
           public void download(MemorySegment device, MemorySegment host) {
             throw new IllegalStateException("lost");
           }

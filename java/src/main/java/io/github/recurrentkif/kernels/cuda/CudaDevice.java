@@ -40,6 +40,14 @@ public final class CudaDevice implements Device {
   }
 
   @Override
+  public void copy(MemorySegment source, MemorySegment target) {
+    requireSame(source, target);
+    if (source.byteSize() > 0) {
+      launcher.copy(source.address(), target.address(), source.byteSize());
+    }
+  }
+
+  @Override
   public void download(MemorySegment device, MemorySegment host) {
     requireSame(host, device);
     if (host.byteSize() > 0) {
@@ -47,11 +55,11 @@ public final class CudaDevice implements Device {
     }
   }
 
-  private static void requireSame(MemorySegment host, MemorySegment device) {
-    if (host.byteSize() != device.byteSize()) {
+  private static void requireSame(MemorySegment one, MemorySegment other) {
+    if (one.byteSize() != other.byteSize()) {
       throw new IllegalArgumentException(
-          "a copy between %d bytes of the host and %d bytes of the device"
-              .formatted(host.byteSize(), device.byteSize()));
+          "a copy between segments of %d and of %d bytes"
+              .formatted(one.byteSize(), other.byteSize()));
     }
   }
 }

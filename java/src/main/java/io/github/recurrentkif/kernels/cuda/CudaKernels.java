@@ -209,6 +209,11 @@ public final class CudaKernels implements Kernels {
     return device;
   }
 
+  /** The queue, as an address that other libraries take to queue their work in the same order. */
+  public long queue() {
+    return launcher.queue();
+  }
+
   /** Waits until everything queued so far is done, for those who measure time. */
   public void synchronize() {
     launcher.synchronize();

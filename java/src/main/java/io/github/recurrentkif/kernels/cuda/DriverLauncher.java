@@ -11,6 +11,7 @@ import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
 import jcuda.driver.CUdeviceptr;
+import jcuda.driver.CUevent;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUresult;
@@ -30,13 +31,28 @@ public final class DriverLauncher implements Launcher {
 
   private static final String LIBRARY = "libcuda.so.1";
   private static final long STAGE = 1 << 26;
+  private static final long RING = 1 << 25;
+  private static final int NO_FLAGS = 0;
+  private static final int NO_TIMING = 2;
 
   private record DriverKernel(String name, CUfunction function) implements Kernel {}
 
   /** Memory of the host, off the heap. */
   private static final class HostAddress extends Pointer {
+    HostAddress() {}
+
     HostAddress(MemorySegment segment) {
       super(segment.address());
+    }
+
+    MemorySegment segment(long bytes) {
+      return MemorySegment.ofAddress(getNativePointer() + getByteOffset()).reinterpret(bytes);
+    }
+  }
+
+  private static final class Queue extends CUstream {
+    long address() {
+      return getNativePointer();
     }
   }
 
@@ -53,7 +69,10 @@ public final class DriverLauncher implements Launcher {
 
   private final int ordinal;
   private final CUcontext context = new CUcontext();
-  private final CUstream stream = new CUstream();
+  private final Queue stream = new Queue();
+  private final CUevent[] marks = {new CUevent(), new CUevent()};
+  private final HostAddress ringMemory = new HostAddress();
+  private final UploadRing ring;
   private final int multiprocessors;
   private final String description;
   private boolean closed;
@@ -133,7 +152,27 @@ public final class DriverLauncher implements Launcher {
     // Kept until the process ends: memory may outlive the kernels.
     demand(JCudaDriver.cuDevicePrimaryCtxRetain(context, device), "the GPU takes no more programs");
     enter();
-    demand(JCudaDriver.cuStreamCreate(stream, 0), "the GPU has no queue left");
+    demand(JCudaDriver.cuStreamCreate(stream, NO_FLAGS), "the GPU has no queue left");
+    demand(
+        JCudaDriver.cuMemHostAlloc(ringMemory, RING, NO_FLAGS),
+        "no " + RING + " bytes of memory that the GPU can read");
+    for (CUevent mark : marks) {
+      demand(JCudaDriver.cuEventCreate(mark, NO_TIMING), "the GPU has no event left");
+    }
+    ring =
+        new UploadRing(
+            ringMemory.segment(RING),
+            new UploadRing.Marks() {
+              @Override
+              public void mark(int half) {
+                check(JCudaDriver.cuEventRecord(marks[half], stream), "the queue takes no mark");
+              }
+
+              @Override
+              public void await(int half) {
+                check(JCudaDriver.cuEventSynchronize(marks[half]), "a copy to the GPU failed");
+              }
+            });
   }
 
   private static int attribute(CUdevice device, int attribute) {
@@ -152,6 +191,11 @@ public final class DriverLauncher implements Launcher {
   @Override
   public String deviceName() {
     return "cuda:" + ordinal;
+  }
+
+  @Override
+  public long queue() {
+    return stream.address();
   }
 
   @Override
@@ -195,23 +239,20 @@ public final class DriverLauncher implements Launcher {
     check(JCudaDriver.cuMemFree(new DeviceAddress(address)), "GPU memory is not freed");
   }
 
+  /** Without a wait, unless the ring is full of copies that are still to be made. */
   @Override
-  public void upload(MemorySegment host, long device) {
+  public synchronized void upload(MemorySegment host, long device) {
     enter();
-    if (host.isNative()) {
+    long part = ring.capacity();
+    for (long done = 0; done < host.byteSize(); done += part) {
+      long bytes = Math.min(host.byteSize() - done, part);
       check(
           JCudaDriver.cuMemcpyHtoDAsync(
-              new DeviceAddress(device), new HostAddress(host), host.byteSize(), stream),
+              new DeviceAddress(device + done),
+              new HostAddress(ring.stage(host.asSlice(done, bytes))),
+              bytes,
+              stream),
           "a copy to the GPU failed");
-      synchronize();
-      return;
-    }
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment stage = arena.allocate(Math.min(host.byteSize(), STAGE), Long.BYTES);
-      for (long done = 0; done < host.byteSize(); done += STAGE) {
-        long bytes = Math.min(host.byteSize() - done, STAGE);
-        upload(stage.asSlice(0, bytes).copyFrom(host.asSlice(done, bytes)), device + done);
-      }
     }
   }
 
@@ -306,6 +347,10 @@ public final class DriverLauncher implements Launcher {
     if (!closed) {
       synchronize();
       closed = true;
+      for (CUevent mark : marks) {
+        check(JCudaDriver.cuEventDestroy(mark), "the GPU's event is not closed");
+      }
+      check(JCudaDriver.cuMemFreeHost(ringMemory), "memory of the host is not freed");
       check(JCudaDriver.cuStreamDestroy(stream), "the GPU's queue is not closed");
     }
   }

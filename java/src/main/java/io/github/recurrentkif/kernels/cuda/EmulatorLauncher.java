@@ -87,6 +87,12 @@ public final class EmulatorLauncher implements Launcher {
     return "cuda-emulator";
   }
 
+  /** There is none. */
+  @Override
+  public long queue() {
+    return 0;
+  }
+
   @Override
   public int multiprocessors() {
     return multiprocessors;

@@ -29,6 +29,9 @@ public interface Launcher extends AutoCloseable {
   /** As a user names it: {@code cuda:0}. */
   String deviceName();
 
+  /** The address of the queue, a {@code CUstream} on a GPU. */
+  long queue();
+
   /** How many blocks can be at work in the fullest sense: the device's multiprocessors. */
   int multiprocessors();
 
@@ -44,7 +47,7 @@ public interface Launcher extends AutoCloseable {
 
   void free(long address);
 
-  /** Waits until the host memory may change again. */
+  /** Queues a copy; the host memory may change again when this returns. */
   void upload(MemorySegment host, long device);
 
   /** Waits for all work before, and until the host memory is written. */

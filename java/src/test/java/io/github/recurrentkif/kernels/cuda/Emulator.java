@@ -20,7 +20,7 @@ public final class Emulator {
     return new EmulatorLauncher(library, multiprocessors);
   }
 
-  static Path library() {
+  public static Path library() {
     return Path.of("target", "cuda-emulator", "libkif_emulator.so").toAbsolutePath();
   }
 
