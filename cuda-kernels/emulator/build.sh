@@ -4,7 +4,8 @@
 #   cuda-kernels/emulator/build.sh WORK_DIR
 #
 # WORK_DIR gets libkif_emulator.so; driver/libcuda.so.1, the driver's interface over the same; and
-# driver/libonnxruntime.so, an ONNX Runtime that has CUDA in name. Compiles only what changed. Compiler: $CXX, else g++
+# driver/libonnxruntime.so, an ONNX Runtime that has CUDA in name; and cublas/libcublas.so.13, cuBLAS
+# over the same driver. Compiles only what changed. Compiler: $CXX, else g++
 # or c++; without one it says so and succeeds, and the tests of the CUDA kernels are skipped.
 set -eu
 
@@ -27,7 +28,8 @@ case $(uname -s) in
 esac
 if [ -z "$compiler" ]; then
   echo "[WARNING] THE CUDA KERNELS ARE NOT TESTED: no C++ compiler found (CXX, g++, c++), or not Linux"
-  rm -f "$built" "$work/driver/libcuda.so.1" "$work/driver/libonnxruntime.so"
+  rm -f "$built" "$work/driver/libcuda.so.1" "$work/driver/libonnxruntime.so" \
+    "$work/cublas/libcublas.so.13"
   exit 0
 fi
 
@@ -51,6 +53,10 @@ if [ ! -f "$built" ] || [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ]; the
   # shellcheck disable=SC2086
   $compiler $flags -x c++ "$source/onnxruntime.cpp" -shared -Wl,-z,defs -ldl \
     -o "$work/driver/libonnxruntime.so"
+  mkdir -p "$work/cublas"
+  # shellcheck disable=SC2086
+  $compiler $flags -x c++ "$source/cublas.cpp" -shared -Wl,-z,defs -ldl \
+    -o "$work/cublas/libcublas.so.13"
   mv "$built.new" "$built"
   echo "$stamp" > "$work/stamp"
 fi

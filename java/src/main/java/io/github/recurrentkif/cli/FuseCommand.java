@@ -18,7 +18,10 @@ import io.github.recurrentkif.kernels.FusionKernels;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.kernels.MergeRule.Masks;
+import io.github.recurrentkif.kernels.Products;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
+import io.github.recurrentkif.kernels.cuda.CudaProducts;
+import io.github.recurrentkif.kernels.reference.ReferenceProducts;
 import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.LoraConfig;
@@ -97,6 +100,14 @@ final class FuseCommand implements Callable<Integer> {
             + " result is an adapter of the same rank, and for the kif rule it is the method."
       })
   private @Nullable String adapters;
+
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      description =
+          "Where the products of adapters are formed: cpu, or cuda for a GPU with cuBLAS, which"
+              + " rounds in an order of its own (default: cpu).")
+  private String device = "cpu";
 
   @Option(
       names = "--density",
@@ -204,13 +215,14 @@ final class FuseCommand implements Callable<Integer> {
       requireSameAdapters(named);
     }
     Deque<Weights> opened = new ArrayDeque<>();
-    try (Interruption interruption = new Interruption(terminal)) {
+    try (Interruption interruption = new Interruption(terminal);
+        Products multiplied = openProducts()) {
       StoredModel origin = base == null ? null : open(base, opened);
       List<Weights> weights = new ArrayList<>();
       for (Named model : named) {
         weights.add(
             products && StoredModel.isAdapter(model.path())
-                ? AdaptedModel.open(model.path(), requireBase(origin))
+                ? AdaptedModel.open(model.path(), requireBase(origin), multiplied)
                 : open(model.path(), opened));
       }
       FusionRule chosen = rule(named, opened);
@@ -245,6 +257,18 @@ final class FuseCommand implements Callable<Integer> {
                   "%s lies within %s, which is merged; name a folder outside of it"
                       .formatted(output, input));
             });
+  }
+
+  private Products openProducts() {
+    try {
+      return switch (device) {
+        case "cpu" -> new ReferenceProducts();
+        case "cuda" -> CudaProducts.open(0);
+        default -> throw new InputException("must be cpu or cuda");
+      };
+    } catch (InputException e) {
+      throw new InputException("--device " + device + ": " + e.getMessage(), e);
+    }
   }
 
   private void fuse(

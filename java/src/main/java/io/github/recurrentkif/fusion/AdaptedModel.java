@@ -2,6 +2,7 @@ package io.github.recurrentkif.fusion;
 
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
+import io.github.recurrentkif.kernels.Products;
 import io.github.recurrentkif.kernels.StoredWeights;
 import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.InputException;
@@ -13,7 +14,6 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,26 +25,29 @@ import java.util.Map;
 public final class AdaptedModel implements Weights {
 
   /** The factors of one weight: a is [rank, in], b is [out, rank], row-major. */
-  private record Factors(float[] a, float[] b, int rank) {}
+  private record Factors(MemorySegment a, MemorySegment b, int rank) {}
 
   private final Path adapter;
   private final StoredModel model;
   private final float scale;
+  private final Products products;
   private final Map<String, Factors> factors = new HashMap<>();
 
-  private AdaptedModel(Path adapter, StoredModel model, float scale) {
+  private AdaptedModel(Path adapter, StoredModel model, float scale, Products products) {
     this.adapter = adapter;
     this.model = model;
     this.scale = scale;
+    this.products = products;
   }
 
   /**
    * @param model closed by its owner
+   * @param products multiplies the factors; closed by its owner
    * @throws InputException if the adapter cannot be applied to the model
    */
-  public static AdaptedModel open(Path adapter, StoredModel model) {
+  public static AdaptedModel open(Path adapter, StoredModel model, Products products) {
     LoraConfig config = PeftAdapter.open(adapter).config();
-    AdaptedModel adapted = new AdaptedModel(adapter, model, config.scale());
+    AdaptedModel adapted = new AdaptedModel(adapter, model, config.scale(), products);
     try (SafetensorsFile file = SafetensorsFile.open(adapter.resolve(PeftAdapter.WEIGHTS))) {
       for (String name : file.names()) {
         AdapterName.parse(name)
@@ -95,8 +98,8 @@ public final class AdaptedModel implements Weights {
       factors.put(
           weight,
           new Factors(
-              file.float32(name.a(), arena).toArray(JAVA_FLOAT),
-              file.float32(name.b(), arena).toArray(JAVA_FLOAT),
+              MemorySegment.ofArray(file.float32(name.a(), arena).toArray(JAVA_FLOAT)),
+              MemorySegment.ofArray(file.float32(name.b(), arena).toArray(JAVA_FLOAT)),
               (int) a.dimension(0)));
     }
   }
@@ -139,32 +142,22 @@ public final class AdaptedModel implements Weights {
     MemorySegment run = buffer.asSlice(0, count * Float.BYTES);
     StoredWeights stored =
         model.read(name, first, count, buffer.asSlice(count * (Float.BYTES - width)));
-    float[] product = new float[columns];
-    long done = 0;
-    while (done < count) {
-      long row = (first + done) / columns;
-      int from = (int) ((first + done) % columns);
-      int to = (int) Math.min(columns, from + count - done);
-      multiplyRow(pair, row, columns, product);
-      for (int j = from; j < to; j++) {
-        float weight = stored.widened(done + j - from);
-        run.setAtIndex(JAVA_FLOAT, done + j - from, weight + scale * product[j]);
-      }
-      done += to - from;
+    int rank = pair.rank();
+    int firstRow = Math.toIntExact(first / columns);
+    int rows = Math.toIntExact(Math.ceilDiv(first + count, columns)) - firstRow;
+    float[] product = new float[Math.multiplyExact(rows, columns)];
+    products.multiply(
+        MemorySegment.ofArray(product),
+        pair.b().asSlice((long) firstRow * rank * Float.BYTES, (long) rows * rank * Float.BYTES),
+        pair.a(),
+        rows,
+        rank,
+        columns);
+    int at = (int) (first % columns);
+    for (long i = 0; i < count; i++) {
+      run.setAtIndex(JAVA_FLOAT, i, stored.widened(i) + scale * product[at++]);
     }
     return new StoredWeights(DataType.F32, run);
-  }
-
-  /** {@code product = B[row,:] * A}, summed in the order of the rank. */
-  private static void multiplyRow(Factors pair, long row, int columns, float[] product) {
-    Arrays.fill(product, 0);
-    for (int k = 0; k < pair.rank(); k++) {
-      float b = pair.b()[(int) (row * pair.rank() + k)];
-      int start = k * columns;
-      for (int j = 0; j < columns; j++) {
-        product[j] += b * pair.a()[start + j];
-      }
-    }
   }
 
   /** The model under it belongs to whoever opened it. */

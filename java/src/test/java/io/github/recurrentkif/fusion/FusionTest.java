@@ -15,6 +15,7 @@ import io.github.recurrentkif.fusion.FusionRule.Sparsity;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
+import io.github.recurrentkif.kernels.reference.ReferenceProducts;
 import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.SafetensorsFile;
@@ -278,7 +279,7 @@ final class FusionTest {
     float[] b = readFile(adapter.resolve("adapter_model.safetensors"), B);
     float[] weight = read(base, "layer.weight");
     try (StoredModel model = StoredModel.open(base);
-        AdaptedModel adapted = AdaptedModel.open(adapter, model);
+        AdaptedModel adapted = AdaptedModel.open(adapter, model, new ReferenceProducts());
         Arena arena = Arena.ofConfined()) {
       // Any run, beginning and ending within a row.
       var run = adapted.read("layer.weight", 2, 9, arena.allocate(100, 4));
