@@ -114,9 +114,15 @@ public final class PaddedObjective implements Objective<Batch> {
     return binding;
   }
 
-  private static Batch rounded(Batch batch) {
+  private Batch rounded(Batch batch) {
+    int sourceLength = roundUp(batch.sourceLength(), SOURCE_STEP);
     return batch.padded(
-        roundUp(batch.sourceLength(), SOURCE_STEP), roundUp(batch.targetLength(), TARGET_STEP));
+        sourceLength,
+        switch (config) {
+          case T5Config _ -> roundUp(batch.targetLength(), TARGET_STEP);
+          // Its labels are those of the source's own positions.
+          case LlamaConfig _ -> sourceLength;
+        });
   }
 
   private static int roundUp(int length, int step) {

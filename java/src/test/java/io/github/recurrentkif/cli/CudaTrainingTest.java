@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.recurrentkif.SharedFolder;
 import io.github.recurrentkif.kernels.cuda.Emulator;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.runtime.OnnxRuntime;
@@ -80,6 +81,16 @@ class CudaTrainingTest {
     assertTrue(recorded <= 4, recorded + " recordings");
     assertTrue(repeated > 10 * recorded, recorded + " recordings repeated " + repeated + " times");
     assertTrue(calls.stream().noneMatch(call -> call.startsWith("refused")), calls.toString());
+  }
+
+  @Test
+  void aLlamaIsRecordedAsWell() throws Exception {
+    Path model = SharedFolder.resolve("golden/hf/llama-gqa-tied");
+    List<String> arguments = train(folder.resolve("run"), "--device=cuda", "--graph=recorded");
+    arguments.removeIf(argument -> argument.startsWith("--model="));
+    arguments.add("--model=" + model);
+    List<String> calls = onDevice(arguments);
+    assertTrue(calls.contains("repeat"), calls.toString());
   }
 
   @Test
