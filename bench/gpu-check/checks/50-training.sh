@@ -1,7 +1,7 @@
 #!/bin/sh
 # Training on the GPU: a run's trajectory against the processor's, and updates against PyTorch.
-# README.md says how it is called. Needs what pack-provider.sh packed, as KIF_PACK/provider, and a Python with PyTorch (PYTHON), whose
-# CUDA libraries are used. Leaves training.json and logs.
+# README.md says how it is called. Needs what pack-provider.sh packed, as KIF_PACK/provider, and a
+# Python with PyTorch, whose CUDA libraries are used. Leaves training.json and logs.
 set -u
 
 pack=$KIF_PACK
