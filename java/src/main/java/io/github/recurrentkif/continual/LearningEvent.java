@@ -7,6 +7,7 @@ import io.github.recurrentkif.kernels.Score;
 import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.training.Outcome;
+import java.util.List;
 
 /**
  * What an {@link Observer} is told. Vectors are the live ones: to be read, or copied, before the
@@ -53,6 +54,11 @@ public sealed interface LearningEvent {
     /** Counts the classes of the coming merge: one more pass, and it waits for the device. */
     public MaskCounts maskCounts() {
       return kernels.maskCounts(inner, outer, innerThreshold, outerThreshold, score);
+    }
+
+    /** The same of each tensor of the weights, in the order of their layout. */
+    public List<MaskCounts> maskCountsByTensor() {
+      return kernels.maskCountsByTensor(inner, outer, innerThreshold, outerThreshold, score);
     }
   }
 

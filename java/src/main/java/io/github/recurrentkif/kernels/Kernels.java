@@ -3,6 +3,7 @@ package io.github.recurrentkif.kernels;
 import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.ParameterVector;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * The operations of the method on flat vectors.
@@ -150,6 +151,17 @@ public interface Kernels extends AutoCloseable {
    * thresholds; waits for the answer.
    */
   MaskCounts maskCounts(
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      Score score);
+
+  /**
+   * {@link #maskCounts} of each tensor by itself, in the order of the layout. Waits once; a call to
+   * a kernel for each tensor, about a microsecond, is little beside the updates of a cycle.
+   */
+  List<MaskCounts> maskCountsByTensor(
       Importance inner,
       Importance outer,
       Threshold innerThreshold,

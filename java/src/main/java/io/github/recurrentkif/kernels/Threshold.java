@@ -82,6 +82,12 @@ public final class Threshold implements AutoCloseable {
     return spans;
   }
 
+  /** Where the low bound of a tensor lies: its own, or that of all together. */
+  public MemorySegment low(int tensor) {
+    long bytes = JAVA_FLOAT.byteSize();
+    return segment.asSlice(layout.isPresent() ? tensor * bytes : 0, bytes);
+  }
+
   /** Fetches {@link Bounds#low} of the first part; see {@link #bounds}. */
   public float value() {
     return bounds(0).low();

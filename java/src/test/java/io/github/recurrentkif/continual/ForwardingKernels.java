@@ -12,6 +12,7 @@ import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.ParameterVector;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /** Hands every call on, so that a test can change one of them. */
 abstract class ForwardingKernels implements Kernels {
@@ -124,6 +125,16 @@ abstract class ForwardingKernels implements Kernels {
       Threshold outerThreshold,
       Score score) {
     return kernels.maskCounts(inner, outer, innerThreshold, outerThreshold, score);
+  }
+
+  @Override
+  public List<MaskCounts> maskCountsByTensor(
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      Score score) {
+    return kernels.maskCountsByTensor(inner, outer, innerThreshold, outerThreshold, score);
   }
 
   @Override

@@ -94,6 +94,10 @@ public final class Operations {
       operations.put(
           "thresholds, range and mask counts of " + score + " in each tensor",
           (k, s) -> eachTensor(k, s, score));
+      operations.put(
+          "mask counts of each tensor of " + score,
+          (k, s) ->
+              k.maskCountsByTensor(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score));
       for (int resets = 0; resets < 4; resets++) {
         boolean inner = (resets & 1) != 0;
         boolean outer = (resets & 2) != 0;
@@ -148,6 +152,7 @@ public final class Operations {
       bounds(outer).forEach(results::add);
       k.threshold(s.inner, score, 0.5, inner);
       results.add(k.maskCounts(s.inner, s.outer, inner, outer, score));
+      results.add(k.maskCountsByTensor(s.inner, s.outer, inner, outer, score));
     }
     return results;
   }

@@ -21,6 +21,8 @@ import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * The kernels in C, on a pool of threads. Calls from several threads run one after another.
@@ -303,11 +305,53 @@ final class NativeKernels implements Kernels {
             layout.length(),
             layout.padding(),
             counts));
+    return counted();
+  }
+
+  private MaskCounts counted() {
     return new MaskCounts(
         counts.getAtIndex(JAVA_LONG, 0),
         counts.getAtIndex(JAVA_LONG, 1),
         counts.getAtIndex(JAVA_LONG, 2),
         counts.getAtIndex(JAVA_LONG, 3));
+  }
+
+  @Override
+  public synchronized List<MaskCounts> maskCountsByTensor(
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      Score score) {
+    ParameterLayout layout =
+        Operands.requireAlike(
+            device,
+            inner.sensitivity(),
+            inner.uncertainty(),
+            outer.sensitivity(),
+            outer.uncertainty());
+    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+    List<MaskCounts> all = new ArrayList<>();
+    for (int t = 0; t < layout.tensors().size(); t++) {
+      ParameterLayout.Tensor tensor = layout.tensors().get(t);
+      check(
+          library.maskCounts(
+              context(),
+              inner.sensitivity().slice(tensor),
+              inner.uncertainty().slice(tensor),
+              outer.sensitivity().slice(tensor),
+              outer.uncertainty().slice(tensor),
+              innerThreshold.low(t),
+              outerThreshold.low(t),
+              Structures.number(score),
+              MemorySegment.NULL,
+              1,
+              tensor.elements(),
+              0,
+              counts));
+      all.add(counted());
+    }
+    return all;
   }
 
   @Override

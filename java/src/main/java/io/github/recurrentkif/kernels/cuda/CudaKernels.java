@@ -18,6 +18,7 @@ import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.memory.Shape;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -25,6 +26,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * The kernels of {@code cuda-kernels/} on a GPU. Calls queue work and return; only {@link
@@ -47,6 +50,9 @@ public final class CudaKernels implements Kernels {
   private static final int FOLD = 1024;
   private static final int PASSES = 3;
   private static final long SELECTION_BYTES = 2048L * Long.BYTES + 4 * Integer.BYTES + Long.BYTES;
+
+  /** Of one run of elements. */
+  private static final long COUNTS_BYTES = 3L * Long.BYTES;
 
   private static final long EXTENT_BYTES = Long.BYTES + 4 * Integer.BYTES;
 
@@ -74,10 +80,13 @@ public final class CudaKernels implements Kernels {
   private final MemorySegment extent;
   private final MemorySegment bothSelections;
   private final MemorySegment barrier;
-  private final MemorySegment counts;
-  private final MemorySegment hostCounts = arena.allocate(JAVA_LONG, 3);
   private final MemorySegment hostNorm = arena.allocate(JAVA_DOUBLE);
   private boolean closed;
+
+  // The classes of each tensor; grow with the largest number of tensors.
+  private Arena countsArena = Arena.ofShared();
+  private MemorySegment counts = MemorySegment.NULL;
+  private MemorySegment hostCounts = MemorySegment.NULL;
 
   // The leaves of a norm and what they are folded into; grows with the largest vector.
   private Arena normArena = Arena.ofShared();
@@ -184,7 +193,6 @@ public final class CudaKernels implements Kernels {
     extent = device.allocate(EXTENT_BYTES, arena);
     bothSelections = device.allocate(2 * SELECTION_BYTES, arena);
     barrier = device.allocate(2 * Integer.BYTES, arena);
-    counts = device.allocate(3 * JAVA_LONG.byteSize(), arena);
   }
 
   /** The PTX of this build. */
@@ -540,25 +548,108 @@ public final class CudaKernels implements Kernels {
             outer.uncertainty());
     Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
     requireOpen();
+    clearCounts(1);
+    count(
+        new ParameterLayout.Tensor("all", Shape.of(layout.length()), 0, layout.length()),
+        inner,
+        outer,
+        innerThreshold.segment(),
+        outerThreshold.segment(),
+        innerThreshold.spans(),
+        innerThreshold.parts(),
+        score,
+        layout.padding(),
+        0);
+    return counted(List.of(layout.elements())).getFirst();
+  }
+
+  @Override
+  public synchronized List<MaskCounts> maskCountsByTensor(
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      Score score) {
+    ParameterLayout layout =
+        Operands.requireAlike(
+            device,
+            inner.sensitivity(),
+            inner.uncertainty(),
+            outer.sensitivity(),
+            outer.uncertainty());
+    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+    requireOpen();
+    List<ParameterLayout.Tensor> tensors = layout.tensors();
+    clearCounts(tensors.size());
+    for (int t = 0; t < tensors.size(); t++) {
+      if (tensors.get(t).elements() == 0) {
+        continue; // It may begin where the arena ends.
+      }
+      count(
+          tensors.get(t),
+          inner,
+          outer,
+          innerThreshold.low(t),
+          outerThreshold.low(t),
+          MemorySegment.NULL,
+          1,
+          score,
+          0,
+          t);
+    }
+    return counted(tensors.stream().map(ParameterLayout.Tensor::elements).toList());
+  }
+
+  private void clearCounts(int places) {
+    if (counts.byteSize() < places * COUNTS_BYTES) {
+      countsArena.close();
+      countsArena = Arena.ofShared();
+      counts = device.allocate(places * COUNTS_BYTES, countsArena);
+      hostCounts = countsArena.allocate(places * COUNTS_BYTES, JAVA_LONG.byteAlignment());
+    }
     launcher.clear(counts.address(), counts.byteSize());
+  }
+
+  /** Queues the count of a run of elements. */
+  private void count(
+      ParameterLayout.Tensor run,
+      Importance inner,
+      Importance outer,
+      MemorySegment innerThreshold,
+      MemorySegment outerThreshold,
+      MemorySegment spans,
+      int parts,
+      Score score,
+      long padding,
+      int place) {
     start()
-        .add(inner.sensitivity())
-        .add(inner.uncertainty())
-        .add(outer.sensitivity())
-        .add(outer.uncertainty())
-        .add(innerThreshold.segment())
-        .add(outerThreshold.segment())
-        .addParts(innerThreshold)
+        .add(inner.sensitivity().slice(run))
+        .add(inner.uncertainty().slice(run))
+        .add(outer.sensitivity().slice(run))
+        .add(outer.uncertainty().slice(run))
+        .add(innerThreshold)
+        .add(outerThreshold)
+        .add(spans)
+        .add(parts)
         .add(score)
-        .add(layout.length())
-        .add(layout.padding())
-        .add(counts);
-    launch(maskCounts, blocks(Math.ceilDiv(layout.length(), THREADS), FULL));
+        .add(run.elements())
+        .add(padding)
+        .add(counts.asSlice(place * COUNTS_BYTES, COUNTS_BYTES));
+    launch(maskCounts, blocks(Math.ceilDiv(run.elements(), THREADS), FULL));
+  }
+
+  /** Waits for all counts; what is in no class so far is redundant. */
+  private List<MaskCounts> counted(List<Long> elements) {
     device.download(counts, hostCounts);
-    long shared = hostCounts.getAtIndex(JAVA_LONG, 0);
-    long newOnly = hostCounts.getAtIndex(JAVA_LONG, 1);
-    long oldOnly = hostCounts.getAtIndex(JAVA_LONG, 2);
-    return new MaskCounts(shared, newOnly, oldOnly, layout.elements() - shared - newOnly - oldOnly);
+    List<MaskCounts> all = new ArrayList<>();
+    for (int i = 0; i < elements.size(); i++) {
+      long shared = hostCounts.getAtIndex(JAVA_LONG, 3L * i);
+      long newOnly = hostCounts.getAtIndex(JAVA_LONG, 3L * i + 1);
+      long oldOnly = hostCounts.getAtIndex(JAVA_LONG, 3L * i + 2);
+      long redundant = elements.get(i) - shared - newOnly - oldOnly;
+      all.add(new MaskCounts(shared, newOnly, oldOnly, redundant));
+    }
+    return all;
   }
 
   @Override
@@ -587,6 +678,7 @@ public final class CudaKernels implements Kernels {
     if (!closed) {
       closed = true;
       normArena.close();
+      countsArena.close();
       arena.close();
       launcher.close();
     }

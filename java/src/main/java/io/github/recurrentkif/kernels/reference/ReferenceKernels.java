@@ -22,7 +22,9 @@ import io.github.recurrentkif.memory.HostMemory;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * The kernels as their formulas read, one element after another in scalar Java: the specification
@@ -329,6 +331,16 @@ public final class ReferenceKernels implements Kernels {
       Threshold innerThreshold,
       Threshold outerThreshold,
       Score score) {
+    return MaskCounts.sum(maskCountsByTensor(inner, outer, innerThreshold, outerThreshold, score));
+  }
+
+  @Override
+  public List<MaskCounts> maskCountsByTensor(
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold,
+      Score score) {
     ParameterLayout layout =
         Operands.requireAlike(
             device,
@@ -337,14 +349,15 @@ public final class ReferenceKernels implements Kernels {
             outer.sensitivity(),
             outer.uncertainty());
     Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
-    long shared = 0;
-    long newOnly = 0;
-    long oldOnly = 0;
+    List<MaskCounts> counts = new ArrayList<>();
     for (int t = 0; t < layout.tensors().size(); t++) {
       int part = innerThreshold.layout().isEmpty() ? 0 : t;
       float innerBound = innerThreshold.bounds(part).low();
       float outerBound = outerThreshold.bounds(part).low();
       ParameterLayout.Tensor tensor = layout.tensors().get(t);
+      long shared = 0;
+      long newOnly = 0;
+      long oldOnly = 0;
       for (long i = tensor.offset(); i < tensor.offset() + tensor.elements(); i++) {
         boolean toNew = score(inner, score, i) > innerBound;
         boolean toOld = score(outer, score, i) > outerBound;
@@ -356,8 +369,10 @@ public final class ReferenceKernels implements Kernels {
           oldOnly++;
         }
       }
+      counts.add(
+          new MaskCounts(shared, newOnly, oldOnly, tensor.elements() - shared - newOnly - oldOnly));
     }
-    return new MaskCounts(shared, newOnly, oldOnly, layout.elements() - shared - newOnly - oldOnly);
+    return counts;
   }
 
   @Override
