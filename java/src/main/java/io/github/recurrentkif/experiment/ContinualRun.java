@@ -18,7 +18,9 @@ import io.github.recurrentkif.training.Objective;
 import io.github.recurrentkif.training.OptimizerSettings;
 import io.github.recurrentkif.training.TextModel;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
 import java.util.function.LongConsumer;
@@ -137,6 +139,7 @@ public final class ContinualRun implements AutoCloseable {
    * @throws CancellationException if asked to stop; the run can be resumed
    */
   public RunResult run(RunListener listener, BooleanSupplier stop) {
+    TimeSpent times = TimeSpent.goOn(folder.times());
     try (TextModel text =
             backend.open(
                 inputs.model(),
@@ -146,7 +149,7 @@ public final class ContinualRun implements AutoCloseable {
             new Learner<>(text.weights(), backend.kernels(), objective(text), optimizer());
         ContinualMethod<Batch> method =
             configuration.method().create(inputs(text.weights().layout()))) {
-      return new Session(text, learner, method, listener, stop).run();
+      return new Session(text, learner, method, listener, stop, times).run();
     }
   }
 
@@ -183,6 +186,7 @@ public final class ContinualRun implements AutoCloseable {
     private final ContinualMethod<Batch> method;
     private final RunListener listener;
     private final BooleanSupplier stop;
+    private final TimeSpent times;
     private final RandomKey key = RandomKey.ofSeed(settings.get(Settings.SEED));
     private final TaskPlans plans;
     private final Examiner examiner;
@@ -192,12 +196,14 @@ public final class ContinualRun implements AutoCloseable {
         Learner<Batch> learner,
         ContinualMethod<Batch> method,
         RunListener listener,
-        BooleanSupplier stop) {
+        BooleanSupplier stop,
+        TimeSpent times) {
       this.text = text;
       this.learner = learner;
       this.method = method;
       this.listener = listener;
       this.stop = stop;
+      this.times = times;
       SampleFormat format = formatOf(configuration, inputs);
       this.plans =
           new TaskPlans(settings, format, method.memoryUse(), key.at(LEARNING), key.at(MEMORY));
@@ -219,7 +225,8 @@ public final class ContinualRun implements AutoCloseable {
         LoraInitialization.initialize(text.weights(), key.at(INITIAL_WEIGHTS));
       }
       AccuracyMatrix matrix = state.matrix();
-      try (EventLog events = EventLog.open(folder.events(), state.eventBytes())) {
+      try (EventLog events =
+          EventLog.open(folder.events(), state.eventBytes(), folder.tensorBoard())) {
         for (int number = 0; number < inputs.tasks().size(); number++) {
           if (number >= state.task()) {
             boolean resumed = number == state.task() && state.begun();
@@ -229,8 +236,9 @@ public final class ContinualRun implements AutoCloseable {
                     examiner.examine(
                         number, events, task -> method.beforeQuestions(task, learner)));
             method.beforeQuestions(number, learner);
+            times.lap(name(number), TimeSpent.Part.EVALUATION);
             writeAdapter(number);
-            save(new Checkpoint(number + 1, false, 0, matrix, events.saved()));
+            save(number, new Checkpoint(number + 1, false, 0, matrix, events.saved()));
           }
           plans.remember(number, inputs.tasks().get(number));
         }
@@ -241,6 +249,20 @@ public final class ContinualRun implements AutoCloseable {
       return result;
     }
 
+    /** What the counts of fusions are counts of. */
+    private void appendTensors(EventLog events) {
+      List<ParameterLayout.Tensor> tensors = text.weights().layout().tensors();
+      Map<String, Object> event = new LinkedHashMap<>();
+      event.put("event", "tensors");
+      event.put("names", tensors.stream().map(ParameterLayout.Tensor::name).toList());
+      event.put("elements", tensors.stream().map(ParameterLayout.Tensor::elements).toList());
+      events.append(event);
+    }
+
+    private String name(int number) {
+      return inputs.tasks().get(number).name();
+    }
+
     private void learn(
         int number, long completed, boolean resumed, AccuracyMatrix matrix, EventLog events) {
       Task task = inputs.tasks().get(number);
@@ -249,8 +271,11 @@ public final class ContinualRun implements AutoCloseable {
         method.beginTask(number, learner);
       }
       listener.taskBegins(number, task.name(), completed, plan.updates());
+      if (number == 0 && !resumed) {
+        appendTensors(events);
+      }
       LongConsumer checkpoint =
-          updates -> save(new Checkpoint(number, true, updates, matrix, events.saved()));
+          updates -> save(number, new Checkpoint(number, true, updates, matrix, events.saved()));
       Recorder recorder =
           new Recorder(
               task.name(),
@@ -259,7 +284,9 @@ public final class ContinualRun implements AutoCloseable {
               stop,
               checkpoint,
               new CheckpointClock(settings.get(Settings.CHECKPOINT_SECONDS)),
-              plans::tokens);
+              plans::tokens,
+              times);
+      times.lap(task.name(), TimeSpent.Part.PREPARATION);
       long done = method.learn(plan, completed, learner, recorder);
       checkpoint.accept(done);
       if (done < plan.updates()) {
@@ -267,8 +294,14 @@ public final class ContinualRun implements AutoCloseable {
       }
     }
 
-    private void save(Checkpoint checkpoint) {
+    private void save(int number, Checkpoint checkpoint) {
+      // What follows the last update, or comes between two of them, belongs to updating.
+      if (checkpoint.begun()) {
+        times.lap(name(number), TimeSpent.Part.UPDATES);
+      }
       checkpoint.write(folder.checkpoints(), learner, method);
+      times.lap(name(number), TimeSpent.Part.CHECKPOINTS);
+      times.save();
       listener.saved();
     }
 

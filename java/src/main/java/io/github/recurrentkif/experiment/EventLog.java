@@ -8,26 +8,36 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import tools.jackson.core.JacksonException;
+import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.ObjectMapper;
 
 /**
- * What happened in a run, one JSON object a line. A checkpoint remembers how long the log was, and
- * resuming cuts it there: no event stands in it twice.
+ * What happened in a run, one JSON object a line; TensorBoard gets the numbers in it. A checkpoint
+ * remembers how long the log was, and resuming cuts it there: no event stands in it twice.
  */
 final class EventLog implements AutoCloseable {
 
   private final Path file;
   private final FileChannel channel;
+  private final TensorBoardLog tensorBoard;
   private final ObjectMapper json = new ObjectMapper();
 
-  private EventLog(Path file, FileChannel channel) {
+  private EventLog(Path file, FileChannel channel, TensorBoardLog tensorBoard) {
     this.file = file;
     this.channel = channel;
+    this.tensorBoard = tensorBoard;
   }
 
-  /** Opens the log to go on behind its first {@code length} bytes. */
-  static EventLog open(Path file, long length) {
+  /**
+   * Opens the log to go on behind its first {@code length} bytes.
+   *
+   * @param tensorBoard the folder of what TensorBoard reads
+   */
+  static EventLog open(Path file, long length, Path tensorBoard) {
     try {
       FileChannel channel =
           FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
@@ -39,9 +49,23 @@ final class EventLog implements AutoCloseable {
       }
       channel.truncate(length);
       channel.position(length);
-      return new EventLog(file, channel);
+      return new EventLog(file, channel, TensorBoardLog.open(tensorBoard, read(file)));
     } catch (IOException e) {
       throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);
+    }
+  }
+
+  private static List<Map<String, Object>> read(Path file) throws IOException {
+    ObjectMapper json = new ObjectMapper();
+    List<Map<String, Object>> events = new ArrayList<>();
+    try (var lines = Files.lines(file)) {
+      lines.forEach(line -> events.add(json.readValue(line, new TypeReference<>() {})));
+      return events;
+    } catch (JacksonException e) {
+      throw new InputException(
+          "%s: line %d is no event: %s; put the file back, or begin a new run"
+              .formatted(file, events.size() + 1, e.getOriginalMessage()),
+          e);
     }
   }
 
@@ -55,6 +79,7 @@ final class EventLog implements AutoCloseable {
     } catch (IOException e) {
       throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);
     }
+    tensorBoard.append(event);
   }
 
   /** Bytes so far, all of which are safe on the disk when this returns. */
@@ -69,7 +94,7 @@ final class EventLog implements AutoCloseable {
 
   @Override
   public void close() {
-    try {
+    try (tensorBoard) {
       channel.close();
     } catch (IOException e) {
       throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);

@@ -232,7 +232,7 @@ public final class Pretraining implements AutoCloseable {
       CheckpointClock clock =
           new CheckpointClock(settings.get(PretrainingSettings.CHECKPOINT_SECONDS));
       listener.taskBegins(0, "pretraining", completed, updates);
-      try (EventLog events = EventLog.open(folder.events(), eventBytes)) {
+      try (EventLog events = EventLog.open(folder.events(), eventBytes, folder.tensorBoard())) {
         while (completed < updates) {
           Outcome outcome = learner.update(update(completed, rates));
           completed++;

@@ -5,6 +5,7 @@ import io.github.recurrentkif.continual.Observer;
 import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.training.Outcome;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
 import java.util.function.LongConsumer;
@@ -21,12 +22,14 @@ final class Recorder implements Observer {
   private final LongConsumer checkpoint;
   private final CheckpointClock clock;
   private final LongSupplier tokens;
+  private final TimeSpent times;
   private @Nullable MaskCounts counts;
 
   /**
    * @param checkpoint saves the state after so many updates
    * @param clock says when the next checkpoint is due
    * @param tokens read so far
+   * @param times where the time went
    */
   Recorder(
       String task,
@@ -35,7 +38,8 @@ final class Recorder implements Observer {
       BooleanSupplier stop,
       LongConsumer checkpoint,
       CheckpointClock clock,
-      LongSupplier tokens) {
+      LongSupplier tokens,
+      TimeSpent times) {
     this.task = task;
     this.events = events;
     this.listener = listener;
@@ -43,22 +47,29 @@ final class Recorder implements Observer {
     this.checkpoint = checkpoint;
     this.clock = clock;
     this.tokens = tokens;
+    this.times = times;
   }
 
   @Override
   public void on(LearningEvent event) {
     switch (event) {
       case LearningEvent.AfterInner e -> {
+        times.lap(task, TimeSpent.Part.UPDATES);
         append("update", e.completed(), e.outcome());
         listener.tokens(tokens.getAsLong());
         listener.updated(e.completed(), e.outcome());
       }
-      case LearningEvent.AfterOuter e -> append("replay", e.completed(), e.outcome());
+      case LearningEvent.AfterOuter e -> {
+        times.lap(task, TimeSpent.Part.REPLAY);
+        append("replay", e.completed(), e.outcome());
+      }
       case LearningEvent.BeforeMerge e -> {
-        counts = e.maskCounts();
-        append(e, counts);
+        List<MaskCounts> byTensor = e.maskCountsByTensor();
+        counts = MaskCounts.sum(byTensor);
+        append(e, counts, byTensor);
       }
       case LearningEvent.AfterFusion e -> {
+        times.lap(task, TimeSpent.Part.FUSION);
         if (counts != null) {
           listener.fused(e.completed(), counts);
         }
@@ -86,7 +97,7 @@ final class Recorder implements Observer {
     events.append(line);
   }
 
-  private void append(LearningEvent.BeforeMerge e, MaskCounts classes) {
+  private void append(LearningEvent.BeforeMerge e, MaskCounts classes, List<MaskCounts> byTensor) {
     Map<String, Object> line = line("fusion", e.completed());
     line.put("inner_threshold", e.innerThreshold().value());
     line.put("outer_threshold", e.outerThreshold().value());
@@ -94,6 +105,12 @@ final class Recorder implements Observer {
     line.put("new_only", classes.newOnly());
     line.put("old_only", classes.oldOnly());
     line.put("redundant", classes.redundant());
+    // Of each tensor, in the order of the event "tensors"; the rest of it is redundant.
+    Map<String, Object> parts = new LinkedHashMap<>();
+    parts.put("shared", byTensor.stream().map(MaskCounts::shared).toList());
+    parts.put("new_only", byTensor.stream().map(MaskCounts::newOnly).toList());
+    parts.put("old_only", byTensor.stream().map(MaskCounts::oldOnly).toList());
+    line.put("by_tensor", parts);
     events.append(line);
   }
 

@@ -19,6 +19,8 @@ import tools.jackson.databind.json.JsonMapper;
  * configuration.json    everything that was asked for, defaults included
  * provenance.json       versions, hashes of model and data, machine, kernels
  * events.jsonl          every update, fusion and evaluation, one JSON object a line
+ * tensorboard/          scalars of the same, for TensorBoard
+ * times.json            where the time went
  * checkpoint.safetensors  the newest state to go on from, and in
  * checkpoint.previous.safetensors  the one before it
  * adapters/01-TASK/     the adapter after each task, as PEFT writes it
@@ -34,6 +36,9 @@ public final class RunFolder implements AutoCloseable {
   static final String CONFIGURATION = "configuration.json";
   static final String PROVENANCE = "provenance.json";
   static final String RESULT = "result.json";
+  static final String EVENTS = "events.jsonl";
+  static final String TIMES = "times.json";
+  private static final String TENSORBOARD = "tensorboard";
   private static final String LOCK = "run.lock";
 
   private static final JsonMapper JSON =
@@ -173,7 +178,15 @@ public final class RunFolder implements AutoCloseable {
   }
 
   Path events() {
-    return folder.resolve("events.jsonl");
+    return folder.resolve(EVENTS);
+  }
+
+  Path times() {
+    return folder.resolve(TIMES);
+  }
+
+  Path tensorBoard() {
+    return folder.resolve(TENSORBOARD);
   }
 
   CheckpointFiles checkpoints() {

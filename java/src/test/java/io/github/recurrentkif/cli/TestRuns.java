@@ -2,8 +2,10 @@ package io.github.recurrentkif.cli;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.SmallModel;
+import io.github.recurrentkif.TensorBoardReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -129,13 +131,15 @@ final class TestRuns {
     return Files.exists(file) ? Files.size(file) : 0;
   }
 
-  /** Everything a run leaves, by path. */
+  /** Everything a run leaves, by path, but for what holds times. */
   static SortedMap<String, byte[]> lasting(Path run) throws IOException {
     SortedMap<String, byte[]> files = new TreeMap<>();
     try (var paths = Files.walk(run)) {
       for (Path file : paths.filter(Files::isRegularFile).toList()) {
         String name = run.relativize(file).toString();
-        if (!name.equals("run.lock")) {
+        if (!name.equals("run.lock")
+            && !name.equals("times.json")
+            && !name.startsWith("tensorboard")) {
           files.put(name, Files.readAllBytes(file));
         }
       }
@@ -150,5 +154,9 @@ final class TestRuns {
     for (String name : wanted.keySet()) {
       assertArrayEquals(wanted.get(name), files.get(name), name);
     }
+    assertEquals(
+        TensorBoardReader.scalars(expected.resolve("tensorboard")),
+        TensorBoardReader.scalars(found.resolve("tensorboard")));
+    assertTrue(Files.isRegularFile(found.resolve("times.json")));
   }
 }
