@@ -60,6 +60,7 @@ class ArchitectureTest {
           Map.entry("fusion", Set.of("memory", "kernels", "model")),
           Map.entry("experiment", with(below(3), "continual")),
           Map.entry("experiment.sweep", with(below(3), "continual", "experiment")),
+          Map.entry("experiment.report", Set.of("memory", "continual", "experiment")),
           Map.entry("experiment.verification", with(below(3), "continual", "experiment")),
           Map.entry("engine", with(below(3), "continual", "experiment")),
           Map.entry(
@@ -70,6 +71,7 @@ class ArchitectureTest {
                   "fusion",
                   "experiment",
                   "experiment.sweep",
+                  "experiment.report",
                   "experiment.verification",
                   "kernels.bench")));
 

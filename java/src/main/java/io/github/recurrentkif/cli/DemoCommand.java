@@ -5,6 +5,7 @@ import io.github.recurrentkif.experiment.Comparison;
 import io.github.recurrentkif.experiment.Demonstration;
 import io.github.recurrentkif.experiment.RunResult;
 import io.github.recurrentkif.experiment.Settings;
+import io.github.recurrentkif.experiment.report.Report;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -91,6 +92,9 @@ final class DemoCommand implements Callable<Integer> {
     } finally {
       views.forEach(RunView::close);
     }
+    Report report = Report.of(comparison.folders());
+    report.write(folder.resolve("report.html"));
+    report.writeForgetting(folder.resolve("forgetting.svg"));
     terminal.out().print(ResultTable.of(results));
     terminal.out().println("\nreport: " + folder.resolve("report.html"));
     terminal.out().print(next(folder));

@@ -36,6 +36,7 @@ public final class Main {
                 new ConfigCommand(terminal),
                 new RunsCommand(terminal),
                 new CompareCommand(terminal),
+                new ReportCommand(terminal),
                 new SweepCommand(terminal))),
         new CommandGroup(
             "Models",

@@ -1,7 +1,6 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.memory.InputException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,8 +16,7 @@ import tools.jackson.databind.json.JsonMapper;
  * Several methods on one stream, everything else being equal: same model, tasks, settings and seed.
  * Each method has its run in a folder of its own; what was begun before is gone on with.
  *
- * @param folder holds a run folder for each method, {@code comparison.json}, {@code report.html}
- *     and its charts, {@code forgetting.svg}
+ * @param folder holds a run folder for each method, and {@code comparison.json}
  */
 public record Comparison(Path folder, List<RunConfiguration> runs) {
 
@@ -64,8 +62,17 @@ public record Comparison(Path folder, List<RunConfiguration> runs) {
     return results;
   }
 
+  /** The run folders, in the order of the runs. */
+  public List<Path> folders() {
+    return runs.stream().map(this::folderOf).toList();
+  }
+
+  private Path folderOf(RunConfiguration configuration) {
+    return folder.resolve(configuration.method().text());
+  }
+
   private ContinualRun open(RunConfiguration configuration, Backend backend) {
-    Path output = folder.resolve(configuration.method().text());
+    Path output = folderOf(configuration);
     if (!Files.exists(output.resolve("configuration.json"))) {
       return ContinualRun.begin(output, configuration, backend);
     }
@@ -95,10 +102,5 @@ public record Comparison(Path folder, List<RunConfiguration> runs) {
             .enable(SerializationFeature.INDENT_OUTPUT)
             .build()
             .writeValueAsBytes(json));
-    ComparisonReport report = new ComparisonReport(results);
-    RunFolder.writeAtomically(
-        folder.resolve("forgetting.svg"), report.svg().getBytes(StandardCharsets.UTF_8));
-    RunFolder.writeAtomically(
-        folder.resolve("report.html"), report.html().getBytes(StandardCharsets.UTF_8));
   }
 }

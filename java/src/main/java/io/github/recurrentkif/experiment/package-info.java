@@ -1,4 +1,4 @@
-/** What a researcher touches: run folders, configuration, events, checkpoints, reports. */
+/** What a researcher touches: run folders, configuration, events, checkpoints. */
 @NullMarked
 package io.github.recurrentkif.experiment;
 
