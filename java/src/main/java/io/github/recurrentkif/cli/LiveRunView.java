@@ -37,6 +37,7 @@ final class LiveRunView implements RunView {
   private long tokensBefore;
   private String loss = "";
   private String masks = "";
+  private boolean everFused;
   private long saved;
   private boolean everSaved;
   private long lastShown;
@@ -113,6 +114,7 @@ final class LiveRunView implements RunView {
   @Override
   public synchronized void fused(long completed, MaskCounts counts) {
     masks = RunView.masks(counts);
+    everFused = true;
   }
 
   @Override
@@ -209,7 +211,7 @@ final class LiveRunView implements RunView {
             learning ? rate(tokens - tokensBefore, elapsed, "tokens") : "",
             left(elapsed),
             loss));
-    if (learning) {
+    if (learning && everFused) {
       lines.add("important: " + (masks.isEmpty() ? "no fusion yet" : masks));
     }
     lines.add(

@@ -7,6 +7,7 @@ import io.github.recurrentkif.experiment.RunGroups;
 import io.github.recurrentkif.experiment.RunRequest;
 import io.github.recurrentkif.experiment.RunSummary;
 import io.github.recurrentkif.experiment.Settings;
+import io.github.recurrentkif.experiment.report.Report;
 import io.github.recurrentkif.experiment.sweep.Calibration;
 import io.github.recurrentkif.experiment.sweep.Needs;
 import io.github.recurrentkif.experiment.sweep.PlannedRun;
@@ -270,7 +271,10 @@ final class SweepCommand implements Callable<Integer> {
     }
     write(folder, "comparison.md", markdown.toString());
     write(folder, "comparison.csv", CompareCommand.render(groups, CompareCommand.Format.CSV, TEST));
+    Path page = folder.path().resolve("report.html");
+    Report.of(List.of(folder.path())).write(page);
     terminal.out().println("\ntable: " + folder.path().resolve("comparison.md"));
+    terminal.out().println("report: " + page);
   }
 
   private static final RunGroups.Test TEST = RunGroups.Test.T;

@@ -177,6 +177,9 @@ public record RunHistory(
         }
         case "fusion" -> {
           end();
+          if (!event.has("shared")) {
+            return; // A fusion by weights has no classes.
+          }
           List<Counts> byTensor = new ArrayList<>();
           JsonNode parts = event.path("by_tensor");
           for (int i = 0; i < Math.min(parts.path("shared").size(), tensors.size()); i++) {

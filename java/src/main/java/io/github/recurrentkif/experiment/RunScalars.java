@@ -54,7 +54,7 @@ final class RunScalars {
       put(point, "training/learning_rate", number(event, "learning_rate"));
       put(point, "training/gradient_norm", number(event, "gradient_norm"));
       points.add(point);
-    } else if ("fusion".equals(kind)) {
+    } else if ("fusion".equals(kind) && event.containsKey("shared")) {
       double all = 0;
       for (String name : RunHistory.CLASSES) {
         all += number(event, name);

@@ -108,7 +108,6 @@ class LiveRunViewTest {
         task 2 of 4: amazon
         BAR
 
-        important: no fusion yet
         memory 1.2 GiB\
         """
             .replace("BAR", bar(0, "   0%     0 of 1250 updates")),
@@ -169,7 +168,7 @@ class LiveRunViewTest {
     String written = bytes.toString(StandardCharsets.UTF_8);
     assertEquals(4, written.split("\r", -1).length - 1);
     // Nothing is erased before it is written over.
-    assertTrue(written.startsWith("\r\u001b[4Atask 1"), written);
+    assertTrue(written.startsWith("\r\u001b[3Atask 1"), written);
   }
 
   @Test
