@@ -3,7 +3,7 @@ package io.github.recurrentkif.continual;
 import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MaskCounts;
-import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.training.Outcome;
@@ -36,7 +36,7 @@ public sealed interface LearningEvent {
    * @param snapshot the weights after the inner loop
    * @param inner importance to the new task
    * @param outer importance to the history
-   * @param score what the thresholds are quantiles of
+   * @param rule of the merge: thresholds are quantiles of its score, or ranges where it weighs
    */
   record BeforeMerge(
       long completed,
@@ -47,18 +47,23 @@ public sealed interface LearningEvent {
       Importance outer,
       Threshold innerThreshold,
       Threshold outerThreshold,
-      Score score,
+      MergeRule rule,
       Kernels kernels)
       implements LearningEvent {
 
+    /** Whether parameters fall into classes, and are not weighed each by itself. */
+    public boolean hasClasses() {
+      return rule.weighting() instanceof MergeRule.Masks;
+    }
+
     /** Counts the classes of the coming merge: one more pass, and it waits for the device. */
     public MaskCounts maskCounts() {
-      return kernels.maskCounts(inner, outer, innerThreshold, outerThreshold, score);
+      return kernels.maskCounts(inner, outer, innerThreshold, outerThreshold, rule.score());
     }
 
     /** The same of each tensor of the weights, in the order of their layout. */
     public List<MaskCounts> maskCountsByTensor() {
-      return kernels.maskCountsByTensor(inner, outer, innerThreshold, outerThreshold, score);
+      return kernels.maskCountsByTensor(inner, outer, innerThreshold, outerThreshold, rule.score());
     }
   }
 

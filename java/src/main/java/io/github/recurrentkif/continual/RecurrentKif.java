@@ -126,7 +126,7 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
             outer,
             innerThreshold,
             outerThreshold,
-            settings.merge().score(),
+            settings.merge(),
             kernels));
     kernels.merge(
         weights, base, snapshot, inner, outer, innerThreshold, outerThreshold, settings.merge());

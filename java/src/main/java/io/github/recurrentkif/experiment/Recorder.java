@@ -64,8 +64,8 @@ final class Recorder implements Observer {
         append("replay", e.completed(), e.outcome());
       }
       case LearningEvent.BeforeMerge e -> {
-        List<MaskCounts> byTensor = e.maskCountsByTensor();
-        counts = MaskCounts.sum(byTensor);
+        List<MaskCounts> byTensor = e.hasClasses() ? e.maskCountsByTensor() : List.of();
+        counts = e.hasClasses() ? MaskCounts.sum(byTensor) : null;
         append(e, counts, byTensor);
       }
       case LearningEvent.AfterFusion e -> {
@@ -97,20 +97,23 @@ final class Recorder implements Observer {
     events.append(line);
   }
 
-  private void append(LearningEvent.BeforeMerge e, MaskCounts classes, List<MaskCounts> byTensor) {
+  private void append(
+      LearningEvent.BeforeMerge e, @Nullable MaskCounts classes, List<MaskCounts> byTensor) {
     Map<String, Object> line = line("fusion", e.completed());
     line.put("inner_threshold", e.innerThreshold().value());
     line.put("outer_threshold", e.outerThreshold().value());
-    line.put("shared", classes.shared());
-    line.put("new_only", classes.newOnly());
-    line.put("old_only", classes.oldOnly());
-    line.put("redundant", classes.redundant());
-    // Of each tensor, in the order of the event "tensors"; the rest of it is redundant.
-    Map<String, Object> parts = new LinkedHashMap<>();
-    parts.put("shared", byTensor.stream().map(MaskCounts::shared).toList());
-    parts.put("new_only", byTensor.stream().map(MaskCounts::newOnly).toList());
-    parts.put("old_only", byTensor.stream().map(MaskCounts::oldOnly).toList());
-    line.put("by_tensor", parts);
+    if (classes != null) {
+      line.put("shared", classes.shared());
+      line.put("new_only", classes.newOnly());
+      line.put("old_only", classes.oldOnly());
+      line.put("redundant", classes.redundant());
+      // Of each tensor, in the order of the event "tensors"; the rest of it is redundant.
+      Map<String, Object> parts = new LinkedHashMap<>();
+      parts.put("shared", byTensor.stream().map(MaskCounts::shared).toList());
+      parts.put("new_only", byTensor.stream().map(MaskCounts::newOnly).toList());
+      parts.put("old_only", byTensor.stream().map(MaskCounts::oldOnly).toList());
+      line.put("by_tensor", parts);
+    }
     events.append(line);
   }
 

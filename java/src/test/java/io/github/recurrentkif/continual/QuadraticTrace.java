@@ -188,8 +188,8 @@ final class QuadraticTrace {
       case BeforeMerge merge -> {
         List<List<Integer>> masks =
             List.of(
-                mask(merge.inner(), merge.score(), merge.innerThreshold()),
-                mask(merge.outer(), merge.score(), merge.outerThreshold()));
+                mask(merge.inner(), merge.rule().score(), merge.innerThreshold()),
+                mask(merge.outer(), merge.rule().score(), merge.outerThreshold()));
         List<Integer> shared = new ArrayList<>(masks.get(0));
         shared.retainAll(masks.get(1));
         assertEquals(shared.size(), merge.maskCounts().shared());
