@@ -49,6 +49,7 @@ final class Style {
       th, td { padding: .28rem .75rem .28rem 0; border-bottom: 1px solid var(--line);
         text-align: left; vertical-align: top; }
       th { font-weight: 600; } .numbers th, .numbers td { white-space: nowrap; }
+      .numbers td:first-child { white-space: normal; min-width: 11rem; overflow-wrap: anywhere; }
       .numbers th:not(:first-child), .numbers td:not(:first-child) { text-align: right; }
       #runs th:nth-child(2), #runs td:nth-child(2), #runs th:nth-child(4), #runs td:nth-child(4) {
         text-align: left; padding-left: .75rem; }
