@@ -3,6 +3,7 @@ package io.github.recurrentkif.experiment.sweep;
 import io.github.recurrentkif.data.Task;
 import io.github.recurrentkif.data.TaskFiles;
 import io.github.recurrentkif.data.TaskReader;
+import io.github.recurrentkif.experiment.MethodName;
 import io.github.recurrentkif.experiment.RunConfiguration;
 import io.github.recurrentkif.experiment.RunSummary;
 import io.github.recurrentkif.experiment.Setting;
@@ -69,6 +70,12 @@ public record Workload(List<Long> learned, List<Integer> examined) {
         int train = limited(of.train(), settings, Settings.MAXIMUM_TRAIN_SAMPLES);
         learned.add((long) train * settings.get(Settings.EPOCHS));
         examined.add(limited(of.evaluation(), settings, Settings.MAXIMUM_TEST_SAMPLES));
+      }
+      if (configuration.method() == MethodName.JOINT) {
+        // All of it is learned as the first task.
+        long all = learned.stream().mapToLong(Long::longValue).sum();
+        learned.replaceAll(_ -> 0L);
+        learned.set(0, all);
       }
       return new Workload(learned, examined);
     }

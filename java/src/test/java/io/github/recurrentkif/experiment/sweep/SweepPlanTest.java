@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.experiment.BackendRequest;
+import io.github.recurrentkif.experiment.MethodName;
 import io.github.recurrentkif.experiment.RunRequest;
 import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.memory.InputException;
@@ -147,6 +148,7 @@ class SweepPlanTest {
     assertEquals(List.of("order-1", "order-2", "order-3"), standard.orders());
     assertEquals(0, standard.runs().size() % 9);
     SweepPlan tiny = SweepPlan.read(configs.resolve("sweep-tiny.yaml"), typed);
+    assertEquals(2 * MethodName.values().length, tiny.runs().size(), "every method, two seeds");
     assertEquals(
         List.of("dbpedia", "amazon", "yahoo", "agnews"),
         tiny.runs().getFirst().configuration().tasks());
