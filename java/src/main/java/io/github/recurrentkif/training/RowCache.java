@@ -50,8 +50,8 @@ final class RowCache implements AutoCloseable {
    */
   void bind(Binding binding, String read, String write, int added) {
     reserve((long) rows + added);
+    bindInput(binding, read);
     for (int i = 0; i < names.size(); i++) {
-      binding.bindInput(read + names.get(i), tensor(i, 0, rows));
       binding.bindOutput(write + names.get(i), tensor(i, rows, added));
     }
   }
