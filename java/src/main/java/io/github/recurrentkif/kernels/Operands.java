@@ -89,6 +89,28 @@ public final class Operands {
     }
   }
 
+  /**
+   * Checks what the classes of a merge are counted from.
+   *
+   * @return the layout of both importances
+   */
+  public static ParameterLayout requireCounted(
+      Device device,
+      Importance inner,
+      Importance outer,
+      Threshold innerThreshold,
+      Threshold outerThreshold) {
+    ParameterLayout layout =
+        requireAlike(
+            device,
+            inner.sensitivity(),
+            inner.uncertainty(),
+            outer.sensitivity(),
+            outer.uncertainty());
+    requireThresholds(device, layout, innerThreshold, outerThreshold);
+    return layout;
+  }
+
   /** Checks that a quantile lies in [0, 1]. */
   public static void requireQuantile(double quantile) {
     if (!(quantile >= 0 && quantile <= 1)) {

@@ -283,13 +283,7 @@ final class NativeKernels implements Kernels {
       Threshold outerThreshold,
       Score score) {
     ParameterLayout layout =
-        Operands.requireAlike(
-            device,
-            inner.sensitivity(),
-            inner.uncertainty(),
-            outer.sensitivity(),
-            outer.uncertainty());
-    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+        Operands.requireCounted(device, inner, outer, innerThreshold, outerThreshold);
     check(
         library.maskCounts(
             context(),
@@ -324,13 +318,7 @@ final class NativeKernels implements Kernels {
       Threshold outerThreshold,
       Score score) {
     ParameterLayout layout =
-        Operands.requireAlike(
-            device,
-            inner.sensitivity(),
-            inner.uncertainty(),
-            outer.sensitivity(),
-            outer.uncertainty());
-    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+        Operands.requireCounted(device, inner, outer, innerThreshold, outerThreshold);
     List<MaskCounts> all = new ArrayList<>();
     for (int t = 0; t < layout.tensors().size(); t++) {
       ParameterLayout.Tensor tensor = layout.tensors().get(t);

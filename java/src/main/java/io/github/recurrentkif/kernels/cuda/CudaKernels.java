@@ -540,13 +540,7 @@ public final class CudaKernels implements Kernels {
       Threshold outerThreshold,
       Score score) {
     ParameterLayout layout =
-        Operands.requireAlike(
-            device,
-            inner.sensitivity(),
-            inner.uncertainty(),
-            outer.sensitivity(),
-            outer.uncertainty());
-    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+        Operands.requireCounted(device, inner, outer, innerThreshold, outerThreshold);
     requireOpen();
     clearCounts(1);
     count(
@@ -571,13 +565,7 @@ public final class CudaKernels implements Kernels {
       Threshold outerThreshold,
       Score score) {
     ParameterLayout layout =
-        Operands.requireAlike(
-            device,
-            inner.sensitivity(),
-            inner.uncertainty(),
-            outer.sensitivity(),
-            outer.uncertainty());
-    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+        Operands.requireCounted(device, inner, outer, innerThreshold, outerThreshold);
     requireOpen();
     List<ParameterLayout.Tensor> tensors = layout.tensors();
     clearCounts(tensors.size());

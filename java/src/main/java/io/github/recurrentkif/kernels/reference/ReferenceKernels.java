@@ -342,13 +342,7 @@ public final class ReferenceKernels implements Kernels {
       Threshold outerThreshold,
       Score score) {
     ParameterLayout layout =
-        Operands.requireAlike(
-            device,
-            inner.sensitivity(),
-            inner.uncertainty(),
-            outer.sensitivity(),
-            outer.uncertainty());
-    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+        Operands.requireCounted(device, inner, outer, innerThreshold, outerThreshold);
     List<MaskCounts> counts = new ArrayList<>();
     for (int t = 0; t < layout.tensors().size(); t++) {
       int part = innerThreshold.layout().isEmpty() ? 0 : t;
