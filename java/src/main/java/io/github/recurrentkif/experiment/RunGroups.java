@@ -5,6 +5,7 @@ import io.github.recurrentkif.memory.InputException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -30,7 +31,11 @@ public record RunGroups(List<Group> groups, int streams) {
 
   /** What neither changes a result nor makes a group of its own. */
   private static final Set<String> BESIDE =
-      Set.of(Settings.SEED.name(), Settings.THREADS.name(), Settings.CHECKPOINT_SECONDS.name());
+      Set.of(
+          Settings.SEED.name(),
+          Settings.THREADS.name(),
+          Settings.CHECKPOINT_SECONDS.name(),
+          Settings.LABEL.name());
 
   /** What is compared: all in shares of 1. */
   public enum Measure {
@@ -102,7 +107,8 @@ public record RunGroups(List<Group> groups, int streams) {
   /**
    * Runs of one method with one choice of settings.
    *
-   * @param label the method, and the settings somebody chose that tell it from other groups
+   * @param label what the runs were labelled, else the method and the settings somebody chose that
+   *     tell it from other groups
    */
   public record Group(String label, List<RunSummary> runs) {
 
@@ -178,8 +184,14 @@ public record RunGroups(List<Group> groups, int streams) {
     }
     Set<String> telling = telling(byKey.keySet());
     List<Group> groups = new ArrayList<>();
+    Set<String> taken = new HashSet<>();
     byKey.forEach(
-        (key, members) -> groups.add(new Group(label(members.getFirst(), telling), members)));
+        (_, members) -> {
+          String given = given(members);
+          String label =
+              !given.isEmpty() && taken.add(given) ? given : label(members.getFirst(), telling);
+          groups.add(new Group(label, members));
+        });
     return new RunGroups(groups, streams.size());
   }
 
@@ -200,6 +212,16 @@ public record RunGroups(List<Group> groups, int streams) {
       }
     }
     return names;
+  }
+
+  /** The label that all runs of a group were given; empty if they were given none, or several. */
+  private static String given(List<RunSummary> group) {
+    List<String> labels =
+        group.stream()
+            .map(run -> run.configuration().orElseThrow().settings().get(Settings.LABEL))
+            .distinct()
+            .toList();
+    return labels.size() == 1 ? labels.getFirst() : "";
   }
 
   /** A method by itself stands for its defaults: what nobody chose is not said. */

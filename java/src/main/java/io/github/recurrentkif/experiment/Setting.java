@@ -152,6 +152,18 @@ public record Setting<T>(
         });
   }
 
+  /** Free text, empty if nothing is said. */
+  static Setting<String> line(String name, int longest, String description) {
+    return new Setting<>(
+        name,
+        "",
+        "a line of at most " + longest + " characters",
+        description,
+        text ->
+            require(
+                text, text.length() <= longest && text.chars().noneMatch(Character::isISOControl)));
+  }
+
   /** Factors of the inner and of the outer task vector. */
   static Setting<Coefficients> pair(String name, Coefficients defaultValue, String description) {
     return new Setting<>(

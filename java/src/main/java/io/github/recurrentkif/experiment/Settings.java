@@ -237,6 +237,9 @@ public final class Settings {
       Setting.whole("threads", 0, 0, 1024, "of the processor; 0 for all cores");
   public static final Setting<Long> SEED =
       Setting.seed("seed", 42, "of everything random: initial weights, order, memory, dropout");
+  public static final Setting<String> LABEL =
+      Setting.line(
+          "label", 60, "what tables and reports call runs with these settings, all seeds of them");
 
   private static final List<Setting<?>> ALL =
       List.of(
@@ -293,7 +296,8 @@ public final class Settings {
           TOKENS_PER_PASS,
           PRECISION,
           THREADS,
-          SEED);
+          SEED,
+          LABEL);
 
   /** Where the paper's constants differ from those of the release. */
   private static final Map<Setting<?>, Object> OF_PAPER =

@@ -122,6 +122,22 @@ class RunGroupsTest {
   }
 
   @Test
+  void a_label_stands_for_what_was_chosen_unless_another_group_has_it() {
+    RunGroups groups =
+        RunGroups.of(
+            List.of(
+                run(MethodName.RECURRENT_KIF, 1, 0.5, "cycle-length", "4", "label", "short cycles"),
+                run(MethodName.RECURRENT_KIF, 2, 0.5, "cycle-length", "4", "label", "short cycles"),
+                run(MethodName.RECURRENT_KIF, 1, 0.5, "cycle-length", "2", "label", "short cycles"),
+                run(MethodName.RECURRENT_KIF, 1, 0.5)),
+            false);
+    assertEquals(
+        List.of("short cycles", "recurrent-kif cycle-length=2", "recurrent-kif"),
+        groups.groups().stream().map(RunGroups.Group::label).toList());
+    assertEquals(2, groups.groups().getFirst().runs().size());
+  }
+
+  @Test
   void streams_are_not_mixed_in_silence() {
     RunSummary one = run(MethodName.RECURRENT_KIF, 1, 0.5);
     RunSummary other =

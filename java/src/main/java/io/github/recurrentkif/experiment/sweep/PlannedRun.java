@@ -14,8 +14,8 @@ import tools.jackson.databind.json.JsonMapper;
 /**
  * One run of a sweep.
  *
- * @param label the method and the settings that tell it from others: {@code
- *     recurrent-kif,quantile=0.7}
+ * @param label as the file labels it, else the method and the settings that tell it from others:
+ *     {@code recurrent-kif,quantile=0.7}
  * @param order the name of the order of tasks; empty where the sweep has only one
  * @param chosen the settings somebody chose, by name, as typed
  */

@@ -31,7 +31,7 @@ public record SweepPlan(Path output, List<PlannedRun> runs) {
 
   /** What changes no result: two runs that differ in it alone are the same run. */
   static final Set<String> BESIDE =
-      Set.of(Settings.THREADS.name(), Settings.CHECKPOINT_SECONDS.name());
+      Set.of(Settings.THREADS.name(), Settings.CHECKPOINT_SECONDS.name(), Settings.LABEL.name());
 
   public SweepPlan {
     runs = List.copyOf(runs);
@@ -173,17 +173,30 @@ public record SweepPlan(Path output, List<PlannedRun> runs) {
                 Optional.empty(),
                 BackendRequest.nothing(),
                 settings));
-    StringBuilder label = new StringBuilder(variant.method());
-    varied.forEach((name, value) -> label.append(',').append(name).append('=').append(value));
+    String label = label(variant, varied);
     SequencedMap<String, String> chosen = new LinkedHashMap<>();
     new TreeSet<>(request.settings().keySet())
         .forEach(name -> chosen.put(name, request.settings().getOrDefault(name, "")));
     try {
       return new PlannedRun(
-          label.toString(), order.getKey(), request.configuration(), chosen, request.backend());
+          label, order.getKey(), request.configuration(), chosen, request.backend());
     } catch (InputException e) {
       throw new InputException(path + ": " + label + ": " + e.getMessage(), e);
     }
+  }
+
+  /** A label of its own says what a variant is, but not which of several values a run has. */
+  private static String label(Variant variant, SequencedMap<String, String> varied) {
+    String given = varied.get(Settings.LABEL.name());
+    StringBuilder label = new StringBuilder(given == null ? variant.method() : given);
+    varied.forEach(
+        (name, value) -> {
+          List<String> own = variant.settings().getOrDefault(name, List.of());
+          if (given == null || own.size() != 1) {
+            label.append(',').append(name).append('=').append(value);
+          }
+        });
+    return label.toString();
   }
 
   private static boolean isExcluded(PlannedRun run, List<Exclusion> exclusions, int[] counts) {

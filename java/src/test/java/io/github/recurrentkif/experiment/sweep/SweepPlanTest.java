@@ -112,6 +112,30 @@ class SweepPlanTest {
   }
 
   @Test
+  void a_variant_may_have_a_label() {
+    SweepPlan plan =
+        plan(
+            "tasks: [a, b]",
+            "grid:",
+            "  methods:",
+            "    - recurrent-kif",
+            "    - recurrent-kif: {label: no identification, merge-new: '1,1', quantile: [0.5,"
+                + " 0.7]}",
+            "  settings: {lora-rank: [4]}");
+    assertEquals(
+        List.of(
+            "recurrent-kif,lora-rank=4/seed-42",
+            "no+identification,quantile=0.5,lora-rank=4/seed-42",
+            "no+identification,quantile=0.7,lora-rank=4/seed-42"),
+        names(plan));
+    assertRefused(
+        List.of("are the same run"),
+        "tasks: [a, b]",
+        "grid:",
+        "  methods: [recurrent-kif, {recurrent-kif: {label: another name}}]");
+  }
+
+  @Test
   void orders_come_from_files_and_combinations_can_be_left_out() throws IOException {
     Files.writeString(folder.resolve("order-9.yaml"), "tasks: [x, y]\n");
     SweepPlan plan =
