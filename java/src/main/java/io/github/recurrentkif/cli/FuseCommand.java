@@ -18,6 +18,8 @@ import io.github.recurrentkif.kernels.FusionKernels;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.kernels.MergeRule.Masks;
+import io.github.recurrentkif.kernels.MergeRule.Soft;
+import io.github.recurrentkif.kernels.MergeRule.Weighting;
 import io.github.recurrentkif.kernels.Products;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.kernels.cuda.CudaProducts;
@@ -59,6 +61,7 @@ import picocli.CommandLine.Option;
 final class FuseCommand implements Callable<Integer> {
 
   private static final long MILLION = 1_000_000;
+  private static final double DEFAULT_QUANTILE = 0.8;
 
   private final Terminal terminal;
 
@@ -140,11 +143,20 @@ final class FuseCommand implements Callable<Integer> {
       names = "--quantile",
       paramLabel = "X",
       description = "kif: scores above this quantile are important (default: 0.8).")
-  private double quantile = 0.8;
+  private @Nullable Double quantile;
+
+  @Option(
+      names = "--soft-temperature",
+      paramLabel = "X",
+      description =
+          "kif: in place of classes, weigh both task vectors by how large the scores of a weight"
+              + " are in the range of all; a small X comes near to a choice, a large one to the"
+              + " mean.")
+  private @Nullable Double softTemperature;
 
   @Option(
       names = "--per-tensor",
-      description = "kif: a threshold for each tensor in place of one for all.")
+      description = "kif: a threshold, or a range, for each tensor in place of one for all.")
   private boolean perTensor;
 
   @Option(
@@ -415,7 +427,6 @@ final class FuseCommand implements Callable<Integer> {
 
   private FusionRule rule(List<Named> named, Deque<Weights> opened) {
     requireShare("--density", density, false);
-    requireShare("--quantile", quantile, true);
     List<Double> weights = named.stream().map(Named::weight).toList();
     FusionRule chosen =
         switch (rule) {
@@ -482,7 +493,30 @@ final class FuseCommand implements Callable<Integer> {
       }
     }
     return new ByImportance(
-        quantile, perTensor ? Scope.TENSOR : Scope.GLOBAL, coefficients(), importances);
+        quantile(), perTensor ? Scope.TENSOR : Scope.GLOBAL, weighting(), importances);
+  }
+
+  private double quantile() {
+    double share = quantile == null ? DEFAULT_QUANTILE : quantile;
+    requireShare("--quantile", share, true);
+    return share;
+  }
+
+  private Weighting weighting() {
+    if (softTemperature == null) {
+      return coefficients();
+    }
+    if (quantile != null || !coefficients.isEmpty()) {
+      throw new InputException(
+          "--soft-temperature weighs every weight by its scores: --quantile and --coefficients, for"
+              + " classes, are of no use with it; leave them out");
+    }
+    float rounded = softTemperature.floatValue();
+    if (!(rounded > 0 && rounded < Float.POSITIVE_INFINITY)) {
+      throw new InputException(
+          "--soft-temperature must be above 0 and finite in float32, not " + softTemperature);
+    }
+    return new Soft(softTemperature);
   }
 
   private Masks coefficients() {
@@ -536,13 +570,18 @@ final class FuseCommand implements Callable<Integer> {
     if (rule.equals("kif")) {
       record.put("new", String.valueOf(learned));
       record.put("old", String.valueOf(kept));
-      record.put("quantile", quantile);
-      record.put("threshold", perTensor ? "tensor" : "global");
+      if (softTemperature != null) {
+        record.put("soft_temperature", softTemperature);
+        record.put("range", perTensor ? "tensor" : "global");
+      } else {
+        record.put("quantile", quantile());
+        record.put("threshold", perTensor ? "tensor" : "global");
+        record.put("coefficients", coefficients);
+      }
       if (!learnedImportance.isEmpty()) {
         record.put("new_importance", learnedImportance.stream().map(Path::toString).toList());
         record.put("old_importance", keptImportance.stream().map(Path::toString).toList());
       }
-      record.put("coefficients", coefficients);
     } else {
       record.put("models", models);
       record.put("density", density);

@@ -10,6 +10,8 @@ import io.github.recurrentkif.fusion.Workers.Worker;
 import io.github.recurrentkif.kernels.Bounds;
 import io.github.recurrentkif.kernels.Combination;
 import io.github.recurrentkif.kernels.FusionKernels;
+import io.github.recurrentkif.kernels.MergeRule.Masks;
+import io.github.recurrentkif.kernels.MergeRule.Soft;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.kernels.StoredScore;
 import io.github.recurrentkif.kernels.StoredWeights;
@@ -29,8 +31,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Merges models tensor by tensor, a run of elements at a time: one pass over the inputs where no
- * threshold is needed, three where one is (two histograms of the scores give it exactly). Memory
- * does not depend on the size of the model, and the result not on the number of threads.
+ * threshold is needed, three where one is (two histograms of the scores give it exactly), two where
+ * a range is. Memory does not depend on the size of the model, and the result not on the number of
+ * threads.
  */
 public final class Fusion implements AutoCloseable {
 
@@ -42,8 +45,8 @@ public final class Fusion implements AutoCloseable {
   private final LongConsumer progress;
   private final BooleanSupplier stop;
 
-  /** Each model's quantile over all tensors, where the rule asks for it. */
-  private float[] globalThresholds = {};
+  /** Of each model the bounds of its scores over all tensors, where the rule asks for them. */
+  private List<Bounds> globalBounds = List.of();
 
   /**
    * @param base what task vectors are differences from; may be absent where the rule has none
@@ -77,18 +80,22 @@ public final class Fusion implements AutoCloseable {
   private static int passes(FusionRule rule) {
     return switch (rule) {
       case Combine combine -> combine.sparsity() == FusionRule.Sparsity.LARGE ? 3 : 1;
-      case ByImportance _ -> 3;
+      case ByImportance merge ->
+          switch (merge.weighting()) {
+            case Masks _ -> 3;
+            case Soft _ -> 2;
+          };
     };
   }
 
   /**
-   * Finds the thresholds that span all tensors, where the rule has such.
+   * Finds the bounds that span all tensors, where the rule has such.
    *
    * @param tensors all that will be fused
    */
   public void prepare(List<String> tensors) throws IOException {
     if (rule instanceof ByImportance merge && merge.scope() == Scope.GLOBAL) {
-      globalThresholds = quantiles(tensors, merge);
+      globalBounds = bounds(tensors, merge);
     }
   }
 
@@ -197,11 +204,7 @@ public final class Fusion implements AutoCloseable {
       return thresholds;
     }
     Selection.Place[] places = new Selection.Place[models.size()];
-    Scores scores =
-        (worker, name, number, first, count) ->
-            new StoredScore.Difference(
-                models.get(number).read(name, first, count, worker.buffer(2)),
-                base().read(name, first, count, worker.buffer(1)));
+    Scores scores = this::difference;
     Histograms upper = new Histograms(models.size());
     count(tensor, scores, upper, null);
     for (int i = 0; i < places.length; i++) {
@@ -219,8 +222,8 @@ public final class Fusion implements AutoCloseable {
   // Merging by importance
 
   private Step byImportance(String tensor, ByImportance merge) throws IOException {
-    float[] thresholds =
-        merge.scope() == Scope.GLOBAL ? globalThresholds : quantiles(List.of(tensor), merge);
+    List<Bounds> bounds =
+        merge.scope() == Scope.GLOBAL ? globalBounds : bounds(List.of(tensor), merge);
     return (worker, out, first, count) -> {
       StoredWeights origin = base().read(tensor, first, count, worker.buffer(1));
       StoredWeights learned = models.get(0).read(tensor, first, count, worker.buffer(2));
@@ -232,9 +235,9 @@ public final class Fusion implements AutoCloseable {
           kept,
           importance(merge, 0, tensor, worker, first, count, learned, origin),
           importance(merge, 1, tensor, worker, first, count, kept, origin),
-          Bounds.threshold(thresholds[0]),
-          Bounds.threshold(thresholds[1]),
-          merge.masks());
+          bounds.get(0),
+          bounds.get(1),
+          merge.weighting());
     };
   }
 
@@ -260,29 +263,76 @@ public final class Fusion implements AutoCloseable {
             a, files.files().get(1).read(tensor, first, count, worker.buffer(buffer + 1)));
   }
 
-  /** Of each of the two models, the quantile of its scores over these tensors together. */
-  private float[] quantiles(List<String> tensors, ByImportance merge) throws IOException {
-    Scores scores =
-        (worker, name, number, first, count) -> {
-          if (!merge.importances().isEmpty()) {
-            StoredWeights unused = new StoredWeights(DataType.F32, worker.buffer(0).asSlice(0, 0));
-            return importance(merge, number, name, worker, first, count, unused, unused);
-          }
-          return new StoredScore.Difference(
-              models.get(number).read(name, first, count, worker.buffer(2)),
-              base().read(name, first, count, worker.buffer(1)));
-        };
+  /** Where the scores of one of the two models come from, for messages. */
+  private String place(ByImportance merge, int number) {
+    return merge.importances().isEmpty()
+        ? models.get(number).place()
+        : merge.importances().get(number).files().getFirst().place();
+  }
+
+  /** The scores of a run, where nothing else of it has been read. */
+  private Scores scores(ByImportance merge) {
+    if (merge.importances().isEmpty()) {
+      return this::difference;
+    }
+    return (worker, name, number, first, count) -> {
+      StoredWeights unused = new StoredWeights(DataType.F32, worker.buffer(0).asSlice(0, 0));
+      return importance(merge, number, name, worker, first, count, unused, unused);
+    };
+  }
+
+  private StoredScore difference(Worker worker, String tensor, int number, long first, long count)
+      throws IOException {
+    return new StoredScore.Difference(
+        models.get(number).read(tensor, first, count, worker.buffer(2)),
+        base().read(tensor, first, count, worker.buffer(1)));
+  }
+
+  /** Of each of the two models, what its scores over these tensors together are held against. */
+  private List<Bounds> bounds(List<String> tensors, ByImportance merge) throws IOException {
+    return switch (merge.weighting()) {
+      case Masks _ -> quantiles(tensors, merge);
+      case Soft _ -> ranges(tensors, merge);
+    };
+  }
+
+  private List<Bounds> ranges(List<String> tensors, ByImportance merge) throws IOException {
+    Scores scores = scores(merge);
+    Ranges found = new Ranges();
+    for (String tensor : tensors) {
+      workers.eachRun(
+          models.getFirst().shape(tensor).elements(),
+          (worker, first, count) -> {
+            checkStop();
+            for (int model = 0; model < 2; model++) {
+              StoredScore score = scores.of(worker, tensor, model, first, count);
+              found.add(model, kernels.range(score, Bounds.OF_NOTHING));
+            }
+            progress.accept(count);
+          });
+      for (int model = 0; model < 2; model++) {
+        // Of no scores at all, the greatest is minus infinity.
+        if (!(found.of[model].high() < Float.POSITIVE_INFINITY)) {
+          throw noNumbers(place(merge, model), tensor);
+        }
+      }
+    }
+    return List.of(found.of);
+  }
+
+  /** The quantile of the scores, interpolated between those of the ranks next to it. */
+  private List<Bounds> quantiles(List<String> tensors, ByImportance merge) throws IOException {
+    Scores scores = scores(merge);
     long elements = tensors.stream().mapToLong(t -> models.getFirst().shape(t).elements()).sum();
-    float[] thresholds = new float[2];
     if (elements == 0) {
-      return thresholds;
+      return List.of(Bounds.threshold(0), Bounds.threshold(0));
     }
     Selection.Rank rank = Selection.Rank.of(merge.quantile(), elements);
     Histograms upper = new Histograms(2);
     for (String tensor : tensors) {
       count(tensor, scores, upper, null);
-      upper.requireNumbers(0, tensor, models.get(0).place());
-      upper.requireNumbers(1, tensor, models.get(1).place());
+      upper.requireNumbers(0, tensor, place(merge, 0));
+      upper.requireNumbers(1, tensor, place(merge, 1));
     }
     // Both neighbours of a quantile, for both models; each bin is looked into once.
     Selection.Place[] below = new Selection.Place[2];
@@ -301,12 +351,13 @@ public final class Fusion implements AutoCloseable {
         count(tensor, scores, upperBins, above, false);
       }
     }
+    Bounds[] thresholds = new Bounds[2];
     for (int i = 0; i < 2; i++) {
       float a = Selection.score(below[i], lowerBins.counts[i]);
       float b = Selection.score(above[i], (split ? upperBins : lowerBins).counts[i]);
-      thresholds[i] = rank.between(a, b);
+      thresholds[i] = Bounds.threshold(rank.between(a, b));
     }
-    return thresholds;
+    return List.of(thresholds);
   }
 
   // Counting
@@ -339,12 +390,26 @@ public final class Fusion implements AutoCloseable {
     void requireNumbers(int model, String tensor, String place) {
       for (int i = INFINITE; i < FusionKernels.HISTOGRAM_SIZE; i++) {
         if (counts[model][i] > 0) {
-          throw new InputException(
-              "%s: tensor '%s' holds values that are infinite or no number; it cannot be merged"
-                  .formatted(place, tensor));
+          throw noNumbers(place, tensor);
         }
       }
     }
+  }
+
+  /** One range for each of two models. */
+  private static final class Ranges {
+
+    private final Bounds[] of = {Bounds.OF_NOTHING, Bounds.OF_NOTHING};
+
+    synchronized void add(int model, Bounds range) {
+      of[model] = of[model].and(range);
+    }
+  }
+
+  private static InputException noNumbers(String place, String tensor) {
+    return new InputException(
+        "%s: tensor '%s' holds values that are infinite or no number; it cannot be merged"
+            .formatted(place, tensor));
   }
 
   private void count(

@@ -1,6 +1,6 @@
 package io.github.recurrentkif.fusion;
 
-import io.github.recurrentkif.kernels.MergeRule.Masks;
+import io.github.recurrentkif.kernels.MergeRule.Weighting;
 import java.util.List;
 
 /** How models become one. */
@@ -39,7 +39,7 @@ public sealed interface FusionRule {
     }
   }
 
-  /** Which scores a threshold is a quantile of. */
+  /** Which scores a threshold is a quantile of, or a range that of. */
   enum Scope {
     /** Those of all tensors together. */
     GLOBAL,
@@ -51,12 +51,13 @@ public sealed interface FusionRule {
    * What was learned anew (the first model) and what was learned before (the second), merged by
    * importance as Recurrent-KIF does.
    *
-   * @param quantile in [0, 1]: scores above it are important
-   * @param masks the factors of both task vectors
+   * @param quantile in [0, 1]: scores above it are important; of no meaning with soft weights
+   * @param weighting how scores choose the factors of both task vectors
    * @param importances of the first and of the second model; empty: how far each weight has moved
    *     from the base
    */
-  record ByImportance(double quantile, Scope scope, Masks masks, List<ImportanceFiles> importances)
+  record ByImportance(
+      double quantile, Scope scope, Weighting weighting, List<ImportanceFiles> importances)
       implements FusionRule {
 
     public ByImportance {

@@ -99,6 +99,35 @@ class FuseCommandTest {
   }
 
   @Test
+  void soft_weights_are_merged_and_recorded() throws IOException {
+    Path learned = SmallModel.writeModel(folder.resolve("learned"));
+    List<String> all =
+        List.of("--rule=kif", "--base=" + model, "--new=" + learned, "--old=" + model);
+    List<String> soft = new ArrayList<>(all);
+    soft.addAll(List.of("--soft-temperature=0.5", "--per-tensor", "--output=" + output));
+    Outcome outcome = fuse(soft.toArray());
+    assertEquals(0, outcome.status, outcome.message);
+    String record = Files.readString(output.resolve("fusion.json"));
+    assertTrue(record.contains("\"soft_temperature\" : 0.5"), record);
+    assertTrue(record.contains("\"range\" : \"tensor\""), record);
+    output = folder.resolve("merged-again");
+    for (List<String> wrong :
+        List.of(
+            List.of("--soft-temperature=0"),
+            List.of("--soft-temperature=1e-60"),
+            List.of("--soft-temperature=1", "--quantile=0.5"),
+            List.of("--soft-temperature=1", "--coefficients=shared=1:0"))) {
+      List<String> refused = new ArrayList<>(all);
+      refused.addAll(wrong);
+      refused.add("--output=" + output);
+      Outcome error = fuse(refused.toArray());
+      assertEquals(2, error.status, error.message);
+      assertTrue(error.message.contains("--soft-temperature"), error.message);
+      assertTrue(Files.notExists(output));
+    }
+  }
+
+  @Test
   void options_that_make_no_sense_are_refused() throws IOException {
     assertRefused(
         fuse("--rule=average", "--model=" + model, "--output=" + output), "--rule must be");

@@ -166,6 +166,102 @@ final class FusionTest {
         });
   }
 
+  @Test
+  void mergesBySoftWeightsOverTheRangeOfAllTensors() throws IOException {
+    Path base = model("base", 0);
+    Path a = model("a", 0);
+    Path b = model("b", 0);
+    float[] scoresA = all(a, base);
+    float[] scoresB = all(b, base);
+    ByImportance rule = new ByImportance(0, Scope.GLOBAL, new MergeRule.Soft(0.3), List.of());
+    Path out = fuse("out", base, List.of(a, b), rule, 2);
+    expect(
+        out,
+        (tensor, i) -> {
+          float ta = difference(a, base, tensor)[i];
+          float tb = difference(b, base, tensor)[i];
+          double toNew = share(normalised(ta, scoresA), normalised(tb, scoresB), 0.3);
+          return read(base, tensor)[i] + toNew * ta + (1 - toNew) * tb;
+        });
+    for (int threads : new int[] {1, 3}) {
+      Path other = fuse("threads-" + threads, base, List.of(a, b), rule, threads);
+      assertEquals(
+          -1,
+          Files.mismatch(
+              out.resolve(SafetensorsFolder.SINGLE), other.resolve(SafetensorsFolder.SINGLE)));
+    }
+  }
+
+  @Test
+  void mergesBySoftWeightsOfTwoImportancesOverTheRangeOfEachTensor() throws IOException {
+    Path base = model("base", 0);
+    Path a = model("a", 0);
+    Path b = model("b", 0);
+    List<Path> files = new ArrayList<>();
+    for (String name : List.of("new-i", "new-u", "old-i", "old-u")) {
+      files.add(model(name, 0));
+    }
+    Path out = folder.resolve("out");
+    List<StoredModel> opened = files.stream().map(StoredModel::open).toList();
+    try {
+      fuse(
+          "out",
+          base,
+          List.of(a, b),
+          new ByImportance(
+              0,
+              Scope.TENSOR,
+              new MergeRule.Soft(1),
+              List.of(
+                  new ImportanceFiles(opened.subList(0, 2)),
+                  new ImportanceFiles(opened.subList(2, 4)))),
+          2);
+    } finally {
+      opened.forEach(StoredModel::close);
+    }
+    Map<String, float[]> toNew = new LinkedHashMap<>();
+    Map<String, float[]> toOld = new LinkedHashMap<>();
+    for (String tensor : SHAPES.keySet()) {
+      toNew.put(tensor, products(files.get(0), files.get(1), tensor));
+      toOld.put(tensor, products(files.get(2), files.get(3), tensor));
+    }
+    expect(
+        out,
+        (tensor, i) -> {
+          float[] scoresA = toNew.getOrDefault(tensor, new float[0]);
+          float[] scoresB = toOld.getOrDefault(tensor, new float[0]);
+          double share = share(normalised(scoresA[i], scoresA), normalised(scoresB[i], scoresB), 1);
+          return read(base, tensor)[i]
+              + share * difference(a, base, tensor)[i]
+              + (1 - share) * difference(b, base, tensor)[i];
+        });
+  }
+
+  private float[] products(Path i, Path u, String tensor) throws IOException {
+    float[] products = read(i, tensor).clone();
+    for (int k = 0; k < products.length; k++) {
+      products[k] *= read(u, tensor)[k];
+    }
+    return magnitudes(products);
+  }
+
+  /** Where a score lies among all: 0 for the least, 1 for the greatest. */
+  private static double normalised(float score, float[] all) {
+    double least = Float.POSITIVE_INFINITY;
+    double greatest = 0;
+    for (float other : all) {
+      least = Math.min(least, other);
+      greatest = Math.max(greatest, other);
+    }
+    return (Math.abs(score) - least) / (greatest - least);
+  }
+
+  /** What exp(x/temperature) is of the sum of both. */
+  private static double share(double x, double y, double temperature) {
+    double toX = Math.exp(x / temperature);
+    return toX / (toX + Math.exp(y / temperature));
+  }
+
   private static double merged(
       float ta, float tb, float scoreA, float scoreB, float boundA, float boundB) {
     MergeRule.Masks rule = MergeRule.referenceMasks();
@@ -197,10 +293,14 @@ final class FusionTest {
     Path broken = model("broken", Float.NaN);
     for (FusionRule rule :
         List.of(
-            rule(true, Sparsity.LARGE, true, true, 1),
-            rule(true, Sparsity.EVERY, false, false, 1))) {
+            rule(true, Sparsity.LARGE, true, true, 1, 1),
+            rule(true, Sparsity.EVERY, false, false, 1, 1),
+            new ByImportance(0.8, Scope.GLOBAL, MergeRule.referenceMasks(), List.of()),
+            new ByImportance(0, Scope.GLOBAL, new MergeRule.Soft(1), List.of()),
+            new ByImportance(0, Scope.TENSOR, new MergeRule.Soft(1), List.of()))) {
       InputException error =
-          assertThrows(InputException.class, () -> fuse("out", base, List.of(broken), rule, 2));
+          assertThrows(
+              InputException.class, () -> fuse("out", base, List.of(base, broken), rule, 2));
       String message = String.valueOf(error.getMessage());
       assertTrue(message.contains("'large'"), message);
       assertFalse(Files.exists(folder.resolve("out")));
