@@ -9,11 +9,12 @@
  */
 #include <stdlib.h>
 
+#include "dots.h"
 #include "weight.h"
 
 enum { X, WEIGHT, ADDEND, KEPT = ADDEND };
 enum {
-  FEW_ROWS = 192, /* each task packs for itself */
+  FEW_ROWS = 192, /* each task packs for itself; up to MOST_DOT_ROWS nothing is packed */
   ROW_BLOCK = 96,
   COLUMN_BLOCK = 512,
   ENOUGH_TASKS = 16,
@@ -96,7 +97,13 @@ static void few_rows(void *data, size_t number) {
   const operands *o = data;
   const int64_t column = (int64_t)number * WEIGHT_COLUMNS;
   const int64_t columns = kif_min(WEIGHT_COLUMNS, o->columns - column);
-  multiply_weight(o->rows, columns, o->depth, o->a, o->w, column, o->y + column, o->columns);
+  float *y = o->y + column;
+  if (o->rows <= MOST_DOT_ROWS && o->w.transposed && o->words == NULL) {
+    multiply_dots(o->rows, columns, o->depth, o->x, o->depth, weight_at(o->w, 0, column),
+                  o->w.stride, y, o->columns);
+  } else {
+    multiply_weight(o->rows, columns, o->depth, o->a, o->w, column, y, o->columns);
+  }
   finish(o, 0, o->rows, column, columns);
 }
 

@@ -79,7 +79,9 @@ class OperatorsTest {
     "0, 8, 8",
     "3, 16, 63",
     "3, 16, 65",
-    "400, 20, 70"
+    "400, 20, 70",
+    "2, 37, 70",
+    "16, 130, 66"
   })
   void aProductWithAFrozenWeight(int m, int k, int n) {
     float[] x = normal(1, m, k);
@@ -125,6 +127,33 @@ class OperatorsTest {
         assertClose(expected, masked, 1e-5, what + " masked");
       }
     }
+  }
+
+  /** So that greedy answers do not depend on which others are still going on. */
+  @Test
+  void rowsOfASmallBatchAreTheSameInAnyCompany() {
+    int k = 133;
+    int n = 70;
+    float[] x = normal(1, 16, k);
+    float[] weight = normal(2, n, k);
+    for (String tier : OperatorRun.tiers()) {
+      float[] together = transposedProduct(tier, x, weight, 16, k, n);
+      for (int rows = 1; rows < 16; rows++) {
+        float[] some = transposedProduct(tier, Arrays.copyOf(x, rows * k), weight, rows, k, n);
+        assertArrayEquals(Arrays.copyOf(together, rows * n), some, tier + ", rows: " + rows);
+      }
+    }
+  }
+
+  private static float[] transposedProduct(
+      String tier, float[] x, float[] weight, int m, int k, int n) {
+    return new OperatorRun("FrozenProduct")
+        .tier(tier)
+        .attribute("transposed", 1)
+        .input(x, m, k)
+        .constant(weight, n, k)
+        .run(runtime, 1)
+        .getFirst();
   }
 
   private static float[] inBf16(float[] values) {
