@@ -41,6 +41,10 @@ public final class Session implements AutoCloseable {
 
   private static final String DISABLE_PREPACKING = "session.disable_prepacking";
   private static final String ALLOW_SPINNING = "session.intra_op.allow_spinning";
+
+  /** Between runs the cores belong to other sessions, whose threads would be in the way. */
+  private static final String STOP_SPINNING_AFTER_RUN = "session.force_spinning_stop";
+
   private static final String EXTERNAL_DATA_FOLDER =
       "session.model_external_initializers_file_folder_path";
 
@@ -128,7 +132,9 @@ public final class Session implements AutoCloseable {
       if (!options.prepacking()) {
         configEntry(target, DISABLE_PREPACKING, "1", arena);
       }
-      if (!options.spinning()) {
+      if (options.spinning()) {
+        configEntry(target, STOP_SPINNING_AFTER_RUN, "1", arena);
+      } else {
         configEntry(target, ALLOW_SPINNING, "0", arena);
       }
       options

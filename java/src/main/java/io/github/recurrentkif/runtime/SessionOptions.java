@@ -20,8 +20,8 @@ import java.util.SequencedMap;
  *     runs and costs about a quarter of the time
  * @param prepacking whether weights are copied into the layout of the matrix product when the
  *     session opens; see {@link #initializers}
- * @param spinning whether idle threads of the pool wait in a busy loop, which answers sooner and
- *     takes the cores from everybody else
+ * @param spinning whether idle threads of the pool wait in a busy loop during a run, which answers
+ *     sooner and takes the cores from everybody else
  * @param configEntries keys of {@code onnxruntime_session_options_config_keys.h} and their values
  * @param externalDataFolder where the external data of a model from memory lies
  * @param profilePrefix what the name of the profile begins with; empty for no profile
