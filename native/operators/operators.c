@@ -297,7 +297,7 @@ OrtStatus *kif_parallel(const kif_call *call, int64_t tasks, void (*task)(void *
     task(data, 0);
     return NULL;
   }
-  return ort_parallel_for(call->node->api, call->context, task, (size_t)tasks, 0, data);
+  return ort_parallel_for(call->node->api, call->context, task, (size_t)tasks, (size_t)tasks, data);
 }
 
 /* ---- what ONNX Runtime calls ---- */

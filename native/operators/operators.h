@@ -110,8 +110,9 @@ OrtStatus *kif_matrix_output(const kif_call *call, int index, int64_t rows, int6
                              float **data);
 
 /*
- * Runs task(data, 0) to task(data, tasks - 1) on the session's threads and waits for them. What a
- * task computes may depend on its number only: then results do not depend on the threads.
+ * Runs task(data, 0) to task(data, tasks - 1) on the session's threads, each as soon as one is free,
+ * and waits for them. What a task computes may depend on its number only: then results do not depend
+ * on the threads.
  */
 OrtStatus *kif_parallel(const kif_call *call, int64_t tasks, void (*task)(void *, size_t),
                         void *data);
