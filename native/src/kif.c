@@ -212,6 +212,19 @@ static int32_t run(kif_context *context, kif_task *task, void *argument, int64_t
   return KIF_OK;
 }
 
+/*
+ * Compiled Java leaves the upper halves of vector registers marked as in use, and so may others. The
+ * first SSE instruction after that, which a compiler uses to clear a few bytes, saves them, and the
+ * next AVX instruction brings them back: more than an operation on a cache line takes.
+ */
+static inline void forget_upper_halves(void) {
+#ifdef KIF_X86_TIERS
+  if (supported_isa >= KIF_ISA_AVX2) {
+    __asm__ volatile("vzeroupper" ::: "memory");
+  }
+#endif
+}
+
 #define REQUIRE(condition)         \
   do {                             \
     if (!(condition)) {            \
@@ -225,6 +238,7 @@ static void zero_task(void *argument, int worker, int64_t begin, int64_t end) {
 }
 
 int32_t kif_zero(kif_context *context, float *v, int64_t n) {
+  forget_upper_halves();
   REQUIRE(context != NULL && n >= 0 && is_array(v, n));
   return run(context, zero_task, v, n);
 }
@@ -236,6 +250,7 @@ static void copy_task(void *argument, int worker, int64_t begin, int64_t end) {
 }
 
 int32_t kif_copy(kif_context *context, const float *source, float *target, int64_t n) {
+  forget_upper_halves();
   REQUIRE(context != NULL && n >= 0 && is_array(source, n) && is_array(target, n));
   elements e = {.a = target, .g = source};
   return run(context, copy_task, &e, n);
@@ -249,6 +264,7 @@ static void accumulate_task(void *argument, int worker, int64_t begin, int64_t e
 
 int32_t kif_accumulate(kif_context *context, float *sum, const float *term, float scale,
                        int64_t n) {
+  forget_upper_halves();
   REQUIRE(context != NULL && n >= 0 && is_array(sum, n) && is_array(term, n));
   elements e = {.context = context, .a = sum, .g = term, .factor = scale};
   return run(context, accumulate_task, &e, n);
@@ -262,6 +278,7 @@ static void accumulate_product_task(void *argument, int worker, int64_t begin, i
 
 int32_t kif_accumulate_product(kif_context *context, float *sum, const float *a, const float *b,
                                float scale, int64_t n) {
+  forget_upper_halves();
   REQUIRE(context != NULL && n >= 0 && is_array(sum, n) && is_array(a, n) && is_array(b, n));
   elements e = {.context = context, .a = sum, .g = a, .h = b, .factor = scale};
   return run(context, accumulate_product_task, &e, n);
@@ -275,6 +292,7 @@ static void adamw_task(void *argument, int worker, int64_t begin, int64_t end) {
 
 int32_t kif_adamw(kif_context *context, float *w, const float *g, float *m, float *v, float clip,
                   const kif_adamw_step *step, int64_t n) {
+  forget_upper_halves();
   REQUIRE(context != NULL && step != NULL && n >= 0);
   REQUIRE(is_array(w, n) && is_array(g, n) && is_array(m, n) && is_array(v, n));
   elements e = {
@@ -290,6 +308,7 @@ static void importance_task(void *argument, int worker, int64_t begin, int64_t e
 
 int32_t kif_importance(kif_context *context, const float *w, const float *g, float *I, float *U,
                        float clip, const kif_importance_rule *rule, int64_t n) {
+  forget_upper_halves();
   REQUIRE(context != NULL && rule != NULL && is_formula(rule->formula) && n >= 0);
   REQUIRE(is_array(w, n) && is_array(g, n) && is_array(I, n) && is_array(U, n));
   elements e = {.context = context,
@@ -312,6 +331,7 @@ static void adamw_importance_task(void *argument, int worker, int64_t begin, int
 int32_t kif_adamw_importance(kif_context *context, float *w, const float *g, float *m, float *v,
                              float *I, float *U, float clip, const kif_adamw_step *step,
                              const kif_importance_rule *rule, int64_t n) {
+  forget_upper_halves();
   REQUIRE(context != NULL && step != NULL && rule != NULL && is_formula(rule->formula) && n >= 0);
   REQUIRE(is_array(w, n) && is_array(g, n) && is_array(m, n) && is_array(v, n));
   REQUIRE(is_array(I, n) && is_array(U, n));
@@ -363,6 +383,7 @@ static void fold_task(void *argument, int worker, int64_t begin, int64_t end) {
 }
 
 int32_t kif_squared_norm(kif_context *context, const float *v, int64_t n, double *result) {
+  forget_upper_halves();
   REQUIRE(context != NULL && n >= 0 && is_array(v, n) && result != NULL);
   int64_t blocks = n / NORM_BLOCK + (n % NORM_BLOCK != 0);
   pthread_mutex_lock(&context->call);
@@ -833,6 +854,7 @@ int32_t kif_merge(kif_context *context, float *w, float *base, const float *snap
                   float *inner_I, float *inner_U, float *outer_I, float *outer_U,
                   const float *inner_bounds, const float *outer_bounds, const kif_span *tensors,
                   int64_t count, const kif_merge_rule *rule, int64_t n) {
+  forget_upper_halves();
   REQUIRE(context != NULL && rule != NULL && is_score(rule->score) && is_weighting(rule));
   REQUIRE(n >= 0 && are_parts(tensors, count, n));
   REQUIRE(is_array(w, n) && is_array(base, n) && is_array(snapshot, n));

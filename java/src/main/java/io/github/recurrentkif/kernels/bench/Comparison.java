@@ -18,7 +18,8 @@ import java.util.Set;
  * <p>In each round every contestant and every copy has its turn, and each round begins with another
  * one, so that what else the machine does meets all alike. A turn restores the arrays, clears the
  * caches and measures one run; then it restores the arrays, runs once unmeasured, and measures runs
- * right after it. Contestants and copies work on the same arrays.
+ * right after it. Runs of less than five milliseconds are measured together until they take that
+ * long, restoring the arrays now and then. Contestants and copies work on the same arrays.
  *
  * @param repetitions rounds, at least 1
  * @param cacheBytes the size of the largest cache that counts
@@ -28,10 +29,14 @@ public record Comparison(int repetitions, long cacheBytes) {
   /** Beyond this, a copy's bandwidth does not change any more. */
   private static final long LONGEST_COPY = 1L << 30;
 
-  private static final double WARM_NANOSECONDS = 200_000;
-  private static final int MOST_WARM_RUNS = 64;
+  private static final double WARM_NANOSECONDS = 5_000_000;
+  private static final int MOST_WARM_RUNS = 50_000;
+
+  /** Repeated without end, a moving average would decay into denormals. */
+  private static final int RUNS_BEFORE_RESTORING = 64;
+
   private static final double WARM_UP_NANOSECONDS = 50e6;
-  private static final int MOST_WARM_UPS = 20_000;
+  private static final int MOST_WARM_UPS = 200_000;
 
   public Comparison {
     if (repetitions < 1) {
@@ -140,13 +145,21 @@ public record Comparison(int repetitions, long cacheBytes) {
         restore(turn, inputs);
         clearCaches.run();
         turn.cold[round] = turn.contestant.nanoseconds(turn.operation, turn.vectors, 1);
-        restore(turn, inputs);
-        turn.contestant.nanoseconds(turn.operation, turn.vectors, 1);
-        turn.warm[round] =
-            turn.contestant.nanoseconds(turn.operation, turn.vectors, turn.warmRuns)
-                / turn.warmRuns;
+        turn.warm[round] = warm(turn, inputs);
       }
     }
+  }
+
+  /** Nanoseconds of one run right after another. */
+  private static double warm(Turn turn, Vectors inputs) {
+    double sum = 0;
+    for (int left = turn.warmRuns; left > 0; left -= RUNS_BEFORE_RESTORING) {
+      restore(turn, inputs);
+      turn.contestant.nanoseconds(turn.operation, turn.vectors, 1);
+      int runs = Math.min(left, RUNS_BEFORE_RESTORING);
+      sum += turn.contestant.nanoseconds(turn.operation, turn.vectors, runs);
+    }
+    return sum / turn.warmRuns;
   }
 
   /** Lets the compiler of Java finish, and counts how many runs take long enough for the clock. */
@@ -154,8 +167,7 @@ public record Comparison(int repetitions, long cacheBytes) {
     double sum = 0;
     double least = Double.POSITIVE_INFINITY;
     for (int i = 0; i < 2 || (sum < WARM_UP_NANOSECONDS && i < MOST_WARM_UPS); i++) {
-      // Repeated without end, a moving average would decay into denormals.
-      if (i % MOST_WARM_RUNS == 0) {
+      if (i % RUNS_BEFORE_RESTORING == 0) {
         restore(turn, inputs);
       }
       double time = turn.contestant.nanoseconds(turn.operation, turn.vectors, 1);

@@ -27,7 +27,7 @@ import java.util.List;
 /**
  * The kernels in C, on a pool of threads. Calls from several threads run one after another.
  *
- * <p>Every call is an ordinary downcall, so a long one does not hold off the garbage collector.
+ * <p>A long call is an ordinary downcall, so it does not hold off the garbage collector.
  */
 final class NativeKernels implements Kernels {
 
