@@ -56,14 +56,27 @@ public sealed interface LearningEvent {
       return rule.weighting() instanceof MergeRule.Masks;
     }
 
-    /** Counts the classes of the coming merge: one more pass, and it waits for the device. */
+    /**
+     * Counts the classes of the coming merge: one more pass, and it waits for the device.
+     *
+     * @throws IllegalStateException if it has none, see {@link #hasClasses}
+     */
     public MaskCounts maskCounts() {
+      requireClasses();
       return kernels.maskCounts(inner, outer, innerThreshold, outerThreshold, rule.score());
     }
 
     /** The same of each tensor of the weights, in the order of their layout. */
     public List<MaskCounts> maskCountsByTensor() {
+      requireClasses();
       return kernels.maskCountsByTensor(inner, outer, innerThreshold, outerThreshold, rule.score());
+    }
+
+    private void requireClasses() {
+      if (!hasClasses()) {
+        throw new IllegalStateException(
+            "a merge by soft weights has no classes to count: it weighs each parameter by itself");
+      }
     }
   }
 
