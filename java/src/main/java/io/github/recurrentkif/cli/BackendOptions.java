@@ -90,15 +90,12 @@ final class BackendOptions {
     }
     int count = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
     OnnxRuntime runtime = runtime(asked.library());
-    SessionOptions options =
-        SessionOptions.builder()
-            .intraOpThreads(count)
-            .memoryPattern(false)
-            .customOperatorLibraries(operators(asked.graph().orElse("auto")))
-            .prepacking(!asked.lean().orElse(false))
-            .build();
-    return new Backend(
-        runtime, options, CpuKernels.open(count).kernels(), CacheFolder.ofThisUser().path());
+    return Backend.onProcessor(
+        runtime,
+        CpuKernels.open(count).kernels(),
+        count,
+        operators(asked.graph().orElse("auto")),
+        !asked.lean().orElse(false));
   }
 
   /** The driver first: without a GPU nothing else matters. */

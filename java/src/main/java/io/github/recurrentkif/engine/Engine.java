@@ -4,12 +4,11 @@ import io.github.recurrentkif.experiment.Backend;
 import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
-import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.runtime.OnnxRuntime;
 import io.github.recurrentkif.runtime.OperatorLibrary;
-import io.github.recurrentkif.runtime.SessionOptions;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -51,14 +50,9 @@ public final class Engine implements AutoCloseable {
     if (runtime == null) {
       runtime = OnnxRuntime.load();
     }
-    SessionOptions options =
-        SessionOptions.builder()
-            .intraOpThreads(threads)
-            .memoryPattern(false)
-            .customOperatorLibraries(
-                OperatorLibrary.search().library().map(OperatorLibrary::path).stream().toList())
-            .build();
-    return new Backend(runtime, options, kernels, CacheFolder.ofThisUser().path());
+    List<Path> operators =
+        OperatorLibrary.search().library().map(OperatorLibrary::path).stream().toList();
+    return Backend.onProcessor(runtime, kernels, threads, operators, true);
   }
 
   /** The operations of the method on flat vectors. */

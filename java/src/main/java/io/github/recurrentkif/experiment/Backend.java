@@ -2,6 +2,7 @@ package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.Trainables;
@@ -11,6 +12,7 @@ import io.github.recurrentkif.runtime.OperatorLibrary;
 import io.github.recurrentkif.runtime.SessionOptions;
 import io.github.recurrentkif.training.TextModel;
 import java.nio.file.Path;
+import java.util.List;
 
 /**
  * What computes: ONNX Runtime for the graphs, the kernels for the vectors, and the folder where
@@ -18,6 +20,24 @@ import java.nio.file.Path;
  */
 public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kernels, Path cache)
     implements AutoCloseable {
+
+  /**
+   * The backend on the processor; derived files are kept in the cache of this user.
+   *
+   * @param operators libraries of operators; without any, graphs are padded
+   * @param prepacking whether sessions keep copies of the weights in the order that is fastest
+   */
+  public static Backend onProcessor(
+      OnnxRuntime runtime, Kernels kernels, int threads, List<Path> operators, boolean prepacking) {
+    SessionOptions options =
+        SessionOptions.builder()
+            .intraOpThreads(threads)
+            .memoryPattern(false)
+            .customOperatorLibraries(operators)
+            .prepacking(prepacking)
+            .build();
+    return new Backend(runtime, options, kernels, CacheFolder.ofThisUser().path());
+  }
 
   /** How batches are run in training: {@code packed}, {@code padded} or {@code recorded}. */
   public String graph() {
