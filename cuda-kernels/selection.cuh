@@ -87,46 +87,75 @@ __device__ __forceinline__ void take_from(const float *__restrict__ sensitivity,
   for (i64 i = 4 * fours + first; i < n; i += stride) {
     take(score_of(score, sensitivity[i], uncertainty[i]), pass, histogram);
   }
-  flush(pass.run, histogram);
+}
+
+/* What a block has counted, in shared memory. */
+struct Counted {
+  u32 histogram[BINS];
+  u32 beyond;
+  u32 nan;
+};
+
+__device__ __forceinline__ void clear(Counted &block, int number) {
+  for (int i = threadIdx.x; i < bins_of(number); i += KIF_THREADS) {
+    block.histogram[i] = 0;
+  }
+  if (threadIdx.x == 0) {
+    block.beyond = 0;
+    block.nan = 0;
+  }
+  __syncthreads();
+}
+
+/* Adds what this block has counted to the state. Ends with all threads' additions done. */
+__device__ __forceinline__ void add(Counted &block, Pass &pass, Selection *state) {
+  flush(pass.run, block.histogram);
+  if (pass.beyond > 0) {
+    atomicMax(&block.beyond, pass.beyond);
+  }
+  if (pass.nan > 0) {
+    atomicOr(&block.nan, 1u);
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < bins_of(pass.number); i += KIF_THREADS) {
+    if (block.histogram[i] > 0) {
+      atomicAdd(&state->counts[i], (u64)block.histogram[i]);
+    }
+  }
+  if (threadIdx.x == 0) {
+    if (block.beyond > 0) {
+      atomicMax(&state->beyond, block.beyond);
+    }
+    if (block.nan > 0) {
+      atomicOr(&state->nan, 1u);
+    }
+  }
 }
 
 /* Adds this block's scores to the state. Ends with all threads' additions done. */
 __device__ void count(const float *__restrict__ sensitivity, const float *__restrict__ uncertainty,
                       int score, i64 first, i64 stride, i64 n, Selection *state, int number) {
-  __shared__ u32 histogram[BINS];
-  __shared__ u32 beyond;
-  __shared__ u32 nan;
-  const int bins = bins_of(number);
-  for (int i = threadIdx.x; i < bins; i += KIF_THREADS) {
-    histogram[i] = 0;
-  }
-  if (threadIdx.x == 0) {
-    beyond = 0;
-    nan = 0;
-  }
-  __syncthreads();
+  __shared__ Counted block;
+  clear(block, number);
   Pass pass = {number, __ldcg(&state->prefix), 0, 0, {0, 0}};
-  take_from(sensitivity, uncertainty, score, first, stride, n, pass, histogram);
-  if (pass.beyond > 0) {
-    atomicMax(&beyond, pass.beyond);
-  }
-  if (pass.nan > 0) {
-    atomicOr(&nan, 1u);
+  take_from(sensitivity, uncertainty, score, first, stride, n, pass, block.histogram);
+  add(block, pass, state);
+}
+
+/* Whether this block is the last one to come here; then it sees all additions of the others. */
+__device__ __forceinline__ bool is_last(Selection *state) {
+  __shared__ int last;
+  /* Everybody's additions are visible before this block says that it is done. */
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    last = atomicAdd(&state->finished, 1u) == gridDim.x - 1;
   }
   __syncthreads();
-  for (int i = threadIdx.x; i < bins; i += KIF_THREADS) {
-    if (histogram[i] > 0) {
-      atomicAdd(&state->counts[i], (u64)histogram[i]);
-    }
+  if (last) {
+    __threadfence();
   }
-  if (threadIdx.x == 0) {
-    if (beyond > 0) {
-      atomicMax(&state->beyond, beyond);
-    }
-    if (nan > 0) {
-      atomicOr(&state->nan, 1u);
-    }
-  }
+  return last;
 }
 
 /* As torch interpolates: from the nearer end. */

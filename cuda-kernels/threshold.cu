@@ -8,9 +8,11 @@
  *
  * 1: a kernel that counts and a kernel that picks, six launches
  * 2: the block that finishes a pass last picks, three launches                        <- shipped
+ * 3: the first pass comes with the update of the importance that was the last one before
+ *    (kif_importance_3), the other two are those of 2: 16 bytes an element, two launches
  * each: a quantile of each tensor; a block does all passes of a tensor, one launch    <- shipped
  *
- * In both, a thread adds runs of equal digits at once, for most scores may be equal (at the start of
+ * In all, a thread adds runs of equal digits at once, for most scores may be equal (at the start of
  * a training all are zero). The state is all zero before the first pass and after the last.
  */
 #include "selection.cuh"
@@ -37,17 +39,8 @@ extern "C" __global__ void __launch_bounds__(KIF_THREADS)
     kif_threshold_2(const float *__restrict__ sensitivity, const float *__restrict__ uncertainty,
                     int score, i64 n, Selection *state, int number, i64 rank, int next,
                     float fraction, i64 counted, float *__restrict__ result) {
-  __shared__ int last;
   count(sensitivity, uncertainty, score, KIF_FIRST, KIF_STRIDE, n, state, number);
-  /* Everybody's additions are visible before this block says that it is done. */
-  __threadfence();
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    last = atomicAdd(&state->finished, 1u) == gridDim.x - 1;
-  }
-  __syncthreads();
-  if (last) {
-    __threadfence();
+  if (is_last(state)) {
     pick(state, number, rank, next, fraction, counted, result);
   }
 }

@@ -211,6 +211,29 @@ std::vector<float> run_all(int variant, long long n, unsigned blocks) {
     }
   }
 
+  /* An update of the importance and the threshold after it: one after the other, or counted in the
+   * update. */
+  for (int score = 0; score < 2; score++) {
+    ImportanceRule rule = {0, {0.85f, 0.15f, 0.75f, 0.25f}};
+    long long rank = n / 3;
+    int next = rank + 1 < n;
+    float fraction = 0.25f;
+    if (variant == 1) {
+      launch("kif_importance_1", blocks, w.address, g.address, is.address, iu.address, clip, rule,
+             n);
+    } else {
+      launch("kif_importance_3", blocks, w.address, g.address, is.address, iu.address, clip, rule,
+             n, score, selection.address, rank);
+    }
+    for (int pass = variant == 1 ? 0 : 1; pass < 3; pass++) {
+      launch("kif_threshold_2", blocks, is.address, iu.address, score, n, selection.address, pass,
+             rank, next, fraction, n, inner.address);
+    }
+    keep(is);
+    keep(iu);
+    keep(inner);
+  }
+
   /* Two tensors, with padding between them. */
   std::vector<Span> two = {{0, n / 2}, {(n / 2 + 15) / 16 * 16, n}};
   int parts = two[1].begin < n ? 2 : 1;

@@ -79,8 +79,8 @@ final class BenchCommand {
         split = ",",
         paramLabel = "OP",
         description =
-            "What to measure: importance, merge, threshold, adamw, adamw-importance, norm, fusion"
-                + " (default: all).")
+            "What to measure: importance, merge, threshold, importance-threshold, adamw,"
+                + " adamw-importance, norm, fusion (default: all).")
     private List<String> operations = List.of();
 
     @Option(

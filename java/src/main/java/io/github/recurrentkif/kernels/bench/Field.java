@@ -52,12 +52,13 @@ public record Field(List<Contestant> contestants, List<Contestant> copiers)
 
   /** Every variant of the CUDA kernels, on one queue, which is closed with the field. */
   public static Field cuda(Launcher launcher) {
-    KernelsContestant shipped =
-        new KernelsContestant("CUDA, shipped", new CudaKernels(launcher, CudaKernels.SHIPPED));
+    CudaKernels kernels = new CudaKernels(launcher, CudaKernels.SHIPPED);
+    KernelsContestant shipped = new KernelsContestant("CUDA, shipped", kernels);
     return new Field(
         List.of(
             new KernelsContestant("CUDA, naive", new CudaKernels(launcher, 1)),
             shipped,
+            new CountingContestant("CUDA, counted in the update", shipped, kernels),
             new KernelsContestant(
                 "CUDA, one launch",
                 new CudaKernels(launcher, CudaKernels.ONE_LAUNCH),
@@ -77,7 +78,7 @@ public record Field(List<Contestant> contestants, List<Contestant> copiers)
           case MERGE -> "kif_merge_2";
           case ADAMW -> "kif_adamw_2";
           case ADAMW_IMPORTANCE -> "kif_adamw_importance_2";
-          case COPY, THRESHOLD, NORM, FUSION ->
+          case COPY, THRESHOLD, IMPORTANCE_THRESHOLD, NORM, FUSION ->
               throw new InputException(
                   "--ptx: "
                       + operation

@@ -25,7 +25,9 @@ public final class FunctionContestant implements Contestant {
    * @throws InputException if there is none, or none can be brought for that operation
    */
   public static FunctionContestant load(Path library, String symbol, Operation operation) {
-    if (operation == Operation.FUSION || operation == Operation.COPY) {
+    if (operation == Operation.FUSION
+        || operation == Operation.COPY
+        || operation == Operation.IMPORTANCE_THRESHOLD) {
       throw new InputException(
           "--library: "
               + operation
@@ -105,7 +107,8 @@ public final class FunctionContestant implements Contestant {
               MethodParameters.IMPORTANCE,
               v.n());
       case NORM -> v.setNorm(function.squaredNorm(v.segment(Role.GRADIENT), v.n()));
-      case COPY, FUSION -> throw new IllegalArgumentException("not of " + operations());
+      case COPY, FUSION, IMPORTANCE_THRESHOLD ->
+          throw new IllegalArgumentException("not of " + operations());
     }
   }
 

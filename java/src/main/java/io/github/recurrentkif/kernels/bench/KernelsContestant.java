@@ -58,6 +58,10 @@ public final class KernelsContestant implements Contestant {
       case COPY -> kernels.copy(v.get(Role.WEIGHTS), v.get(Role.SNAPSHOT));
       case IMPORTANCE -> importance(v);
       case THRESHOLD -> innerThreshold(v);
+      case IMPORTANCE_THRESHOLD -> {
+        importance(v);
+        innerThreshold(v);
+      }
       case MERGE -> merge(v);
       case FUSION ->
           kernels.fuse(

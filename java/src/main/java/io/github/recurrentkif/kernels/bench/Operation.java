@@ -25,6 +25,8 @@ public enum Operation {
   IMPORTANCE("importance", 24, "reads w, g, I, U, writes I, U"),
   MERGE("merge", 36, "reads w, base, snapshot, both I and both U, writes w, base"),
   THRESHOLD("threshold", 8, "reads I and U"),
+  /** The last update before a fusion: its threshold may be begun while scores are made. */
+  IMPORTANCE_THRESHOLD("importance-threshold", 32, "an importance, then reads I and U"),
   ADAMW("adamw", 28, "reads w, g, m, v, writes w, m, v"),
   ADAMW_IMPORTANCE("adamw-importance", 44, "reads w, g, m, v, I, U, writes w, m, v, I, U"),
   NORM("norm", 4, "reads g"),
@@ -60,7 +62,8 @@ public enum Operation {
   public Set<Role> arrays() {
     return switch (this) {
       case COPY -> Set.of(WEIGHTS, SNAPSHOT);
-      case IMPORTANCE -> Set.of(WEIGHTS, GRADIENT, INNER_SENSITIVITY, INNER_UNCERTAINTY);
+      case IMPORTANCE, IMPORTANCE_THRESHOLD ->
+          Set.of(WEIGHTS, GRADIENT, INNER_SENSITIVITY, INNER_UNCERTAINTY);
       case MERGE, FUSION ->
           Set.of(
               WEIGHTS,
@@ -83,7 +86,7 @@ public enum Operation {
   public Set<Role> written() {
     return switch (this) {
       case COPY -> Set.of(SNAPSHOT);
-      case IMPORTANCE -> Set.of(INNER_SENSITIVITY, INNER_UNCERTAINTY);
+      case IMPORTANCE, IMPORTANCE_THRESHOLD -> Set.of(INNER_SENSITIVITY, INNER_UNCERTAINTY);
       case MERGE, FUSION -> Set.of(WEIGHTS, BASE);
       case THRESHOLD, NORM -> Set.of();
       case ADAMW -> Set.of(WEIGHTS, FIRST_MOMENT, SECOND_MOMENT);

@@ -98,6 +98,7 @@ public final class CudaKernels implements Kernels {
   private final Launcher.Kernel adamW;
   private final Launcher.Kernel adamWImportance;
   private final Launcher.Kernel importance;
+  private final Launcher.Kernel importanceCounting;
   private final Launcher.Kernel squaredNorm;
   private final Launcher.Kernel fold;
   private final Launcher.Kernel merge;
@@ -178,6 +179,7 @@ public final class CudaKernels implements Kernels {
     adamW = module.kernel("kif_adamw_" + variant);
     adamWImportance = module.kernel("kif_adamw_importance_" + variant);
     importance = module.kernel("kif_importance_" + variant);
+    importanceCounting = module.kernel("kif_importance_3");
     squaredNorm = module.kernel("kif_squared_norm_" + variant);
     fold = module.kernel("kif_fold");
     merge = module.kernel("kif_merge_" + variant);
@@ -373,7 +375,10 @@ public final class CudaKernels implements Kernels {
     }
     long n = layout.length();
     Rank rank = Rank.of(quantile, layout.elements(), layout.padding());
-    int blocks = blocks(Math.ceilDiv(n, 16 * THREADS), SELECTION_BLOCKS);
+    if (variant != 1) {
+      select(importance, score, 0, rank, result);
+      return;
+    }
     for (int pass = 0; pass < PASSES; pass++) {
       start()
           .add(importance.sensitivity())
@@ -382,15 +387,63 @@ public final class CudaKernels implements Kernels {
           .add(n)
           .add(selection)
           .add(pass);
-      if (variant == 1) {
-        launch(thresholdCount, blocks);
-        addRank(start().add(selection).add(pass), rank, layout, result);
-        launch(thresholdPick, 1);
-      } else {
-        addRank(arguments, rank, layout, result);
-        launch(threshold, blocks);
-      }
+      launch(thresholdCount, selectionBlocks(n));
+      addRank(start().add(selection).add(pass), rank, layout, result);
+      launch(thresholdPick, 1);
     }
+  }
+
+  /** The passes of a selection from that one on. */
+  private void select(Importance importance, Score score, int from, Rank rank, Threshold result) {
+    ParameterLayout layout = importance.sensitivity().layout();
+    for (int pass = from; pass < PASSES; pass++) {
+      start()
+          .add(importance.sensitivity())
+          .add(importance.uncertainty())
+          .add(score)
+          .add(layout.length())
+          .add(selection)
+          .add(pass);
+      addRank(arguments, rank, layout, result);
+      launch(threshold, selectionBlocks(layout.length()));
+    }
+  }
+
+  private int selectionBlocks(long n) {
+    return blocks(Math.ceilDiv(n, 16 * THREADS), SELECTION_BLOCKS);
+  }
+
+  /**
+   * {@link #importance} and then {@link #threshold} of all tensors together, for the last update
+   * before a fusion: the update counts the leading bits of the scores, so that the threshold reads
+   * them twice instead of three times.
+   *
+   * @throws IllegalArgumentException as those two, or if the threshold is one of each tensor
+   */
+  public synchronized void importanceThenThreshold(
+      ParameterVector weights,
+      ParameterVector gradient,
+      float clip,
+      Importance importance,
+      ImportanceRule rule,
+      Score score,
+      double quantile,
+      Threshold result) {
+    ParameterVector sensitivity = importance.sensitivity();
+    ParameterVector uncertainty = importance.uncertainty();
+    ParameterLayout layout =
+        Operands.requireAlike(device, weights, gradient, sensitivity, uncertainty);
+    Operands.requireQuantile(quantile);
+    Operands.requireThresholds(device, layout, result);
+    if (result.layout().isPresent()) {
+      throw new IllegalArgumentException("thresholds of each tensor are not counted in an update");
+    }
+    long n = layout.length();
+    Rank rank = Rank.of(quantile, layout.elements(), layout.padding());
+    start().add(weights).add(gradient).add(sensitivity).add(uncertainty).add(clip).add(rule).add(n);
+    arguments.add(score).add(selection).add(rank.lower());
+    launch(importanceCounting, selectionBlocks(n));
+    select(importance, score, 1, rank, result);
   }
 
   private void thresholdOfEach(

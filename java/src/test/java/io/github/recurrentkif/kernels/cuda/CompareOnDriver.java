@@ -1,6 +1,5 @@
 package io.github.recurrentkif.kernels.cuda;
 
-import io.github.recurrentkif.kernels.Operations;
 import io.github.recurrentkif.kernels.Workspace;
 import io.github.recurrentkif.kernels.Workspace.Values;
 import io.github.recurrentkif.kernels.reference.ReferenceKernels;
@@ -36,7 +35,7 @@ final class CompareOnDriver {
           Workspace expected = new Workspace(layout);
           Workspace actual = new Workspace(layout, kernels.device());
           ReferenceKernels reference = new ReferenceKernels()) {
-        Operations.all()
+        CudaOperations.all()
             .forEach(
                 (name, operation) -> {
                   String where = name + " at " + elements;

@@ -3,7 +3,6 @@ package io.github.recurrentkif.kernels.cuda;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.recurrentkif.kernels.Operations;
 import io.github.recurrentkif.kernels.Sizes;
 import io.github.recurrentkif.kernels.Sizes.Size;
 import io.github.recurrentkif.kernels.Workspace;
@@ -51,7 +50,7 @@ class CudaAgreementTest {
           Workspace expected = new Workspace(layout);
           Workspace actual = new Workspace(layout, kernels.device());
           ReferenceKernels reference = new ReferenceKernels()) {
-        Operations.all()
+        CudaOperations.all()
             .forEach(
                 (name, operation) -> {
                   String where = name + " at " + size + " with " + setting;

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.recurrentkif.kernels.Operations;
 import io.github.recurrentkif.kernels.cuda.CudaKernels.Availability;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -37,7 +36,7 @@ class DriverLauncherTest {
                 + " 13.0"),
         child.output);
     assertTrue(
-        child.output.contains(5 * Operations.all().size() + " comparisons held"), child.output);
+        child.output.contains(5 * CudaOperations.all().size() + " comparisons held"), child.output);
   }
 
   @Test
