@@ -29,17 +29,21 @@ done
 [ -n "$jdk" ] || fail "no JDK 25 with jlink found; set KIF_JAVA_HOME to one"
 
 target=$root/java/target
-if [ ! -e "$target/recurrent-kif.jar" ] || [ ! -d "$target/test-classes" ]; then
+# A build for use alone leaves the tests out.
+a_test=$target/test-classes/io/github/recurrentkif/kernels/Operations.class
+if [ ! -e "$target/recurrent-kif.jar" ] || [ ! -e "$a_test" ]; then
   (cd "$root" && mvn -B --no-transfer-progress -q -DskipTests -pl java -am package) || fail "the build failed"
 fi
+[ -e "$a_test" ] || fail "the build made no tests"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 pack=$work/kif-gpu-check
 mkdir -p "$pack/app/lib" "$pack/tests/classes/io/github/recurrentkif" "$pack/bench/python"
 
-# Loggers and beans of the command line, XML of the test reports, and what Jackson asks for.
-"$jdk/bin/jlink" --add-modules java.base,java.logging,java.management,java.xml,jdk.management,jdk.unsupported \
+# Loggers and beans of the command line, XML of the test reports, jars as JUnit looks through them, and
+# what Jackson asks for.
+"$jdk/bin/jlink" --add-modules java.base,java.logging,java.management,java.xml,jdk.management,jdk.unsupported,jdk.zipfs \
   --strip-debug --no-header-files --no-man-pages --compress zip-9 --output "$pack/java"
 
 cp "$target/recurrent-kif.jar" "$pack/app/"
