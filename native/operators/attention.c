@@ -32,7 +32,7 @@
 #include <stdlib.h>
 
 #include "mask.h"
-#include "tile.h"
+#include "parts.h"
 
 /* Of functions without fused multiply-adds. */
 #ifdef __clang__
@@ -67,8 +67,9 @@ static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
 }
 
 enum {
-  BLOCK_ROWS = 48,         /* queries at a time, a multiple of the rows of a tile */
-  BLOCK_SCORES = 48 * 1024 /* and their scores */
+  BLOCK_ROWS = 96,          /* queries at a time, a multiple of the rows of a tile */
+  BLOCK_SCORES = 96 * 1024, /* and their scores */
+  ROWS_OF_PARTS = 16        /* queries from which on products in parts pay */
 };
 
 /* One call, forward or backward. */
@@ -170,6 +171,7 @@ typedef struct {
   int64_t cached;                      /* keys before those, in these rows of the cache */
   const int64_t *cached_rows;
   int64_t ahead;                       /* of key positions to query positions */
+  held how;                            /* the factors of its products */
   kif_key key;
 } part;
 
@@ -246,6 +248,7 @@ static part part_of(const operands *r, int64_t sequence) {
     p.keys += p.cached;
   }
   p.stride = kif_parts(p.keys, PANEL) * PANEL;
+  p.how = p.queries < ROWS_OF_PARTS ? FLOAT32 : HELD_BY_MANY_ROWS;
   p.ahead = r->a->causal ? p.keys - p.queries : 0;
   if (r->keys != NULL) {
     p.key = key_of(r->keys, sequence);
@@ -257,6 +260,10 @@ static part part_of(const operands *r, int64_t sequence) {
 static int64_t block_rows(const part *p) {
   int64_t rows = p->stride == 0 ? BLOCK_ROWS : BLOCK_SCORES / p->stride / TILE_ROWS * TILE_ROWS;
   return kif_max(TILE_ROWS, kif_min(BLOCK_ROWS, rows));
+}
+
+static float *aligned_floats(int64_t count) {
+  return aligned_alloc(64, (sizeof(float) * (size_t)count / 64 + 1) * 64);
 }
 
 static void mask_scores(const operands *r, const part *p, int64_t i, int64_t keys, float *mask) {
@@ -373,30 +380,34 @@ static void forward(void *data, size_t number) {
     forward_single(r, &p, first, group);
     return;
   }
-  const int64_t key_size = panels_size(width, p.keys), value_size = panels_size(p.keys, width),
+  const int64_t key_size = right_size(p.how, width, p.keys),
+                value_size = right_size(p.how, p.keys, width),
                 gathered_size = p.cached == 0 ? 0 : p.keys * width;
-  float *scratch = malloc(sizeof(float) * (size_t)(key_size + value_size + gathered_size +
-                                                   (most + 1) * p.stride + 1));
+  float *scratch = aligned_floats(key_size + value_size + aside_size(p.how) + gathered_size +
+                                  (most + 1) * p.stride);
   if (scratch == NULL) {
     r->out_of_memory = 1;
     return;
   }
   float *packed_keys = scratch, *packed_values = packed_keys + key_size,
-        *s = packed_values + value_size, *mask = s + most * p.stride, *aside = mask + p.stride;
+        *aside = packed_values + value_size, *s = aside + aside_size(p.how),
+        *mask = s + most * p.stride, *together = mask + p.stride;
   const int64_t column = group * width;
   int64_t stride;
-  const float *rows = gathered(&p, width, r->cached_keys + column, r->k + column, k_row, aside, &stride);
-  pack_columns(rows, stride, width, p.keys, packed_keys);
-  rows = gathered(&p, width, r->cached_values + column, r->v + column, k_row, aside, &stride);
-  pack_rows(rows, stride, p.keys, width, packed_values);
-  const panels keys = {packed_keys, width}, values = {packed_values, p.keys};
+  const float *rows = gathered(&p, width, r->cached_keys + column, r->k + column, k_row, together, &stride);
+  right_of_columns(p.how, rows, stride, width, p.keys, packed_keys);
+  rows = gathered(&p, width, r->cached_values + column, r->v + column, k_row, together, &stride);
+  right_of_rows(p.how, rows, stride, p.keys, width, packed_values);
+  const panels keys = {packed_keys, packed_depth(width, p.how)},
+               values = {packed_values, packed_depth(p.keys, p.how)};
   float sums[BLOCK_ROWS];
   for (p.head = group * sharing; p.head < (group + 1) * sharing; p.head++) {
     const int64_t corner = first * q_row + p.head * width;
     for (int64_t begin = 0; begin < p.queries; begin += most) {
       const int64_t rows = kif_min(most, p.queries - begin);
       const int64_t seen = visible(r, &p, begin + rows - 1);
-      multiply(rows, seen, width, r->q + corner + begin * q_row, q_row, keys, s, p.stride, 0);
+      multiply_held(p.how, 0, rows, seen, width, r->q + corner + begin * q_row, q_row, keys, s,
+                    p.stride, 0, aside);
       for (int64_t i = begin; i < begin + rows; i++) {
         float *row = s + (i - begin) * p.stride;
         const int64_t mine = visible(r, &p, i);
@@ -417,7 +428,7 @@ static void forward(void *data, size_t number) {
         }
       }
       float *o = r->o + corner + begin * q_row;
-      multiply(rows, width, seen, s, p.stride, values, o, q_row, 0);
+      multiply_held(p.how, 0, rows, width, seen, s, p.stride, values, o, q_row, 0, aside);
       for (int64_t i = 0; i < rows && !a->plain; i++) {
         divide(o + i * q_row, width, sums[i]);
       }
@@ -435,12 +446,19 @@ PLAIN_ROUNDING static void softmax_gradient(const float *restrict p, int64_t key
 #ifdef __clang__
 #pragma clang fp contract(off)
 #endif
-  float sum = 0;
-  for (int64_t j = 0; j < keys; j++) {
+  vec sums = splat(0);
+  int64_t j = 0;
+  for (; j + LANES <= keys; j += LANES) {
+    const vec product = load(p + j) * load(dp + j);
+    store(dp + j, product);
+    sums += product;
+  }
+  float sum = sum_of(sums);
+  for (; j < keys; j++) {
     dp[j] = p[j] * dp[j];
     sum += dp[j];
   }
-  for (int64_t j = 0; j < keys; j++) {
+  for (j = 0; j < keys; j++) {
     dp[j] = scale * (dp[j] - p[j] * sum);
   }
 }
@@ -504,43 +522,49 @@ static void backward(void *data, size_t number) {
       memset(r->dv + key_corner + j * k_row, 0, sizeof(float) * (size_t)width);
     }
   }
-  const int64_t column_size = panels_size(width, p.keys), row_size = panels_size(p.keys, width),
-                block_size = panels_size(most, width);
-  float *scratch =
-      malloc(sizeof(float) * (size_t)(2 * column_size + row_size + block_size +
-                                      (2 * most + 1) * p.stride + 1));
+  const int64_t column_size = right_size(p.how, width, p.keys),
+                row_size = right_size(p.how, p.keys, width),
+                block_size = right_size(p.how, most, width);
+  float *scratch = aligned_floats(2 * column_size + row_size + block_size + aside_size(p.how) +
+                                  (2 * most + 1) * p.stride);
   if (scratch == NULL) {
     r->out_of_memory = 1;
     return;
   }
   float *packed_keys = scratch, *packed_values = packed_keys + column_size,
         *packed_key_rows = packed_values + column_size, *packed_block = packed_key_rows + row_size,
-        *s = packed_block + block_size, *dp = s + most * p.stride, *mask = dp + most * p.stride;
-  pack_columns(r->k + key_corner, k_row, width, p.keys, packed_keys);
-  pack_columns(r->v + key_corner, k_row, width, p.keys, packed_values);
-  pack_rows(r->k + key_corner, k_row, p.keys, width, packed_key_rows);
-  const panels keys = {packed_keys, width}, values = {packed_values, width},
-               key_rows = {packed_key_rows, p.keys};
+        *aside = packed_block + block_size, *s = aside + aside_size(p.how),
+        *dp = s + most * p.stride, *mask = dp + most * p.stride;
+  right_of_columns(p.how, r->k + key_corner, k_row, width, p.keys, packed_keys);
+  right_of_columns(p.how, r->v + key_corner, k_row, width, p.keys, packed_values);
+  right_of_rows(p.how, r->k + key_corner, k_row, p.keys, width, packed_key_rows);
+  const int64_t depth = packed_depth(width, p.how);
+  const panels keys = {packed_keys, depth}, values = {packed_values, depth},
+               key_rows = {packed_key_rows, packed_depth(p.keys, p.how)};
   for (p.head = group * sharing; p.head < (group + 1) * sharing; p.head++) {
     const int64_t corner = first * q_row + p.head * width;
     for (int64_t begin = 0; begin < p.queries; begin += most) {
       const int64_t rows = kif_min(most, p.queries - begin), block = corner + begin * q_row;
       const int64_t seen = visible(r, &p, begin + rows - 1);
-      const panels packed = {packed_block, rows};
-      multiply(rows, seen, width, r->q + block, q_row, keys, s, p.stride, 0);
-      multiply(rows, seen, width, r->go + block, q_row, values, dp, p.stride, 0);
+      const panels packed = {packed_block, packed_depth(rows, p.how)};
+      multiply_held(p.how, 0, rows, seen, width, r->q + block, q_row, keys, s, p.stride, 0, aside);
+      multiply_held(p.how, 0, rows, seen, width, r->go + block, q_row, values, dp, p.stride, 0,
+                    aside);
       for (int64_t i = begin; i < begin + rows; i++) {
         const int64_t row = (i - begin) * p.stride;
         differentiate(r, &p, i, visible(r, &p, i), first, s + row, dp + row, mask);
       }
       if (r->dq != NULL) {
-        multiply(rows, width, seen, dp, p.stride, key_rows, r->dq + block, q_row, 0);
+        multiply_held(p.how, 0, rows, width, seen, dp, p.stride, key_rows, r->dq + block, q_row, 0,
+                      aside);
       }
       if (r->dk != NULL) {
-        pack_rows(r->go + block, q_row, rows, width, packed_block);
-        multiply_transposed(seen, width, rows, s, p.stride, packed, r->dv + key_corner, k_row, 1);
-        pack_rows(r->q + block, q_row, rows, width, packed_block);
-        multiply_transposed(seen, width, rows, dp, p.stride, packed, r->dk + key_corner, k_row, 1);
+        right_of_rows(p.how, r->go + block, q_row, rows, width, packed_block);
+        multiply_held(p.how, 1, seen, width, rows, s, p.stride, packed, r->dv + key_corner, k_row,
+                      1, aside);
+        right_of_rows(p.how, r->q + block, q_row, rows, width, packed_block);
+        multiply_held(p.how, 1, seen, width, rows, dp, p.stride, packed, r->dk + key_corner, k_row,
+                      1, aside);
       }
     }
   }

@@ -19,7 +19,7 @@ enum {
   COLUMN_BLOCK = 512,
   ENOUGH_TASKS = 16,
   WORD_ROWS = 32,
-  PACKED_FLOATS = 1 << 20 /* of the weight, at a time; and at least WEIGHT_COLUMNS */
+  PACKED_FLOATS = 3 << 19 /* of the weight, at a time; and at least WEIGHT_COLUMNS */
 };
 
 typedef struct {
@@ -44,11 +44,13 @@ typedef struct {
   weight w;
   const float *x, *addend, *kept;
   float *y;
+  held how;
   left a;         /* x as it is multiplied */
   int32_t *words; /* x in bf16, or NULL */
   /* Many rows: columns [chunk, chunk + chunk_columns) of the weight, packed. */
   int64_t chunk, chunk_columns, column_block, column_blocks;
   float *packed;
+  int out_of_memory;
 } operands;
 
 /* What comes after the sum, on one block. */
@@ -110,26 +112,37 @@ static void few_rows(void *data, size_t number) {
 static void pack(void *data, size_t number) {
   const operands *o = data;
   const int64_t column = (int64_t)number * WEIGHT_COLUMNS;
-  pack_weight(o->w, o->words != NULL, 0, o->depth, o->chunk + column,
+  pack_weight(o->w, o->how, 0, o->depth, o->chunk + column,
               kif_min(WEIGHT_COLUMNS, o->chunk_columns - column),
-              o->packed + column * packed_depth(o->depth, o->words != NULL));
+              o->packed + column * packed_depth(o->depth, o->how));
 }
 
 static void block(void *data, size_t number) {
-  const operands *o = data;
+  operands *o = data;
   const int64_t row = (int64_t)number / o->column_blocks * ROW_BLOCK;
   const int64_t column = (int64_t)number % o->column_blocks * o->column_block;
   const int64_t rows = kif_min(ROW_BLOCK, o->rows - row);
   const int64_t columns = kif_min(o->column_block, o->chunk_columns - column);
-  const panels packed = {o->packed, packed_depth(o->depth, o->words != NULL)};
-  multiply_packed(rows, columns, 0, o->depth, left_from(o->a, row), panels_from(packed, column),
-                  o->y + row * o->columns + o->chunk + column, o->columns, 0);
+  const panels packed = panels_from((panels){o->packed, packed_depth(o->depth, o->how)}, column);
+  float *y = o->y + row * o->columns + o->chunk + column;
+  if (o->how == BF16) {
+    multiply_packed(rows, columns, 0, o->depth, left_from(o->a, row), packed, y, o->columns, 0);
+  } else {
+    float *aside = aligned_alloc(64, sizeof(float) * (size_t)aside_size(o->how) + 64);
+    if (aside == NULL) {
+      o->out_of_memory = 1;
+      return;
+    }
+    multiply_held(o->how, 0, rows, columns, o->depth, o->x + row * o->depth, o->depth, packed, y,
+                  o->columns, 0, aside);
+    free(aside);
+  }
   finish(o, row, rows, o->chunk + column, columns);
 }
 
 /* Packs some columns of the weight and multiplies with them, until none is left. */
 static OrtStatus *many_rows(const kif_call *call, operands *o) {
-  const int64_t depth = packed_depth(o->depth, o->words != NULL);
+  const int64_t depth = packed_depth(o->depth, o->how);
   const int64_t most =
       kif_max(1, PACKED_FLOATS / kif_max(1, depth) / WEIGHT_COLUMNS) * WEIGHT_COLUMNS;
   o->packed = aligned_alloc(
@@ -143,8 +156,10 @@ static OrtStatus *many_rows(const kif_call *call, operands *o) {
     o->chunk_columns = kif_min(most, o->columns - o->chunk);
     status = kif_parallel(call, kif_parts(o->chunk_columns, WEIGHT_COLUMNS), pack, o);
     const int64_t row_blocks = kif_parts(o->rows, ROW_BLOCK);
-    o->column_block = COLUMN_BLOCK;
-    while (o->column_block > WEIGHT_COLUMNS &&
+    /* Each task cuts its rows into parts for itself. */
+    const int64_t least = o->how == IN_PARTS ? COLUMN_BLOCK : WEIGHT_COLUMNS;
+    o->column_block = o->how == IN_PARTS ? 4 * COLUMN_BLOCK : COLUMN_BLOCK;
+    while (o->column_block > least &&
            row_blocks * kif_parts(o->chunk_columns, o->column_block) < ENOUGH_TASKS) {
       o->column_block /= 2;
     }
@@ -154,7 +169,8 @@ static OrtStatus *many_rows(const kif_call *call, operands *o) {
     }
   }
   free(o->packed);
-  return status;
+  TRY(status);
+  return o->out_of_memory ? kif_out_of_memory(call->node) : NULL;
 }
 
 static OrtStatus *compute(const kif_node *node, kif_call *call) {
@@ -178,6 +194,7 @@ static OrtStatus *compute(const kif_node *node, kif_call *call) {
     return NULL;
   }
   o.a = (left){o.x, NULL, o.depth};
+  o.how = p->bf16 ? BF16 : o.rows <= FEW_ROWS ? FLOAT32 : HELD_BY_MANY_ROWS;
   OrtStatus *status = NULL;
   if (p->bf16) {
     o.a.stride = padded_pairs(o.depth);

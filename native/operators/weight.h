@@ -6,7 +6,7 @@
 #ifndef KIF_WEIGHT_H
 #define KIF_WEIGHT_H
 
-#include "bf16.h"
+#include "parts.h"
 
 enum { WEIGHT_COLUMNS = 64 };
 
@@ -22,23 +22,18 @@ INLINE const float *weight_at(weight b, int64_t k, int64_t n) {
   return b.data + (b.transposed ? n * b.stride + k : k * b.stride + n);
 }
 
-/* Floats of a panel's row of the depth. */
-static inline int64_t packed_depth(int64_t depth, int bf16) {
-  return bf16 ? padded_pairs(depth) : depth;
-}
-
 /* Packs B's depth from k on and its columns from `column` on. */
-static inline void pack_weight(weight b, int bf16, int64_t k, int64_t depth, int64_t column,
+static inline void pack_weight(weight b, held how, int64_t k, int64_t depth, int64_t column,
                                int64_t columns, float *target) {
   const float *corner = weight_at(b, k, column);
-  if (bf16 && b.transposed) {
+  if (how == BF16 && b.transposed) {
     pack_columns_bf16(corner, b.stride, depth, columns, target);
-  } else if (bf16) {
+  } else if (how == BF16) {
     pack_rows_bf16(corner, b.stride, depth, columns, target);
   } else if (b.transposed) {
-    pack_columns(corner, b.stride, depth, columns, target);
+    right_of_columns(how, corner, b.stride, depth, columns, target);
   } else {
-    pack_rows(corner, b.stride, depth, columns, target);
+    right_of_rows(how, corner, b.stride, depth, columns, target);
   }
 }
 
@@ -78,9 +73,10 @@ static __attribute__((noinline, unused)) void multiply_weight(int64_t rows, int6
   _Alignas(64) float packed[BLOCK * WEIGHT_COLUMNS];
   for (int64_t k = 0; k < depth || k == 0; k += BLOCK) {
     const int64_t part = kif_min(BLOCK, depth - k);
-    pack_weight(b, a.words != NULL, k, part, column, columns, packed);
+    const held how = a.words == NULL ? FLOAT32 : BF16;
+    pack_weight(b, how, k, part, column, columns, packed);
     multiply_packed(rows, columns, k, part, a,
-                    (panels){packed, packed_depth(part, a.words != NULL)}, c, c_row, k > 0);
+                    (panels){packed, packed_depth(part, how)}, c, c_row, k > 0);
   }
 }
 
