@@ -1,13 +1,15 @@
 """Merges the same models with kif and with mergekit, in turns, and compares results, time and memory.
 
     bench/compare-fuse [--millions N] [--rounds N] [--rules ties,linear,...] [--threads N]
-                       [--scratch DIR] [--page docs/fusion.md]
+                       [--scratch DIR] [--keep] [--page docs/fusion.md]
 
 Makes a base and two models of the shape of LLaMA with random weights (bfloat16 for the measurement,
 float32 and small for the comparison of results), merges them by every rule with both programs, as
 processes of their own, in turns, and writes bench/results/fuse-PROCESSOR.json and a table, with
 --page also between the marks of that page. --scratch is where models and results lie (about 5 GB for
 469 million weights); a disk slower than the programs hides what they do, memory (/dev/shm) does not.
+With --keep they stay there, and each further call adds its rounds: a machine that is quiet for a short
+while only can be measured in pieces. --rounds 0 makes the models, and at the end writes the table.
 
 Results are compared first, in float32. Where mergekit has to choose among equal magnitudes at the
 threshold (it sorts and takes exactly k), so that single elements may differ, their share is told;
@@ -16,6 +18,7 @@ compared instead.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -102,10 +105,10 @@ def make(folder, shape, dtype):
         (path / "config.json").write_text(json.dumps(config))
 
 
-def kif_command(rule, models, output, threads):
-    command = [str(REPOSITORY / "kif"), "fuse", "--rule", rule, "--output", str(output)]
+def kif_command(rule, models, output, arguments):
+    command = [arguments.kif, "fuse", "--rule", rule, "--output", str(output)]
     command += ["--model", str(models / "a"), "--model", f"{models / 'b'}=0.5"]
-    command += ["--threads", str(threads), "--density", str(DENSITY)]
+    command += ["--threads", str(arguments.threads), "--density", str(DENSITY)]
     if rule != "linear":
         command += ["--base", str(models / "base")]
     return command
@@ -127,18 +130,31 @@ def mergekit_command(rule, models, output, program):
     return [program, str(recipe), str(output), "--no-copy-tokenizer", "--lazy-unpickle"]
 
 
+# In a small process of its own: a child begins with the peak of the process that forked it.
+MEASURER = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+with open(sys.argv[1], "w") as log:
+    status = subprocess.call(sys.argv[2:], stdout=log, stderr=log)
+seconds = time.perf_counter() - start
+print(json.dumps([status, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]))
+"""
+
+
 def run(command, threads):
-    """Seconds, and the largest resident set in MB, of one process."""
+    """Seconds, and the largest resident set in MiB, of one process."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
-    start = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
+    with tempfile.NamedTemporaryFile("r") as log:
+        measured = subprocess.run(
+            [sys.executable, "-ISc", MEASURER, log.name, *command],
+            stdout=subprocess.PIPE,
+            env=environment,
+            check=True,
+        )
+        status, seconds, peak = json.loads(measured.stdout)
         if status != 0:
-            log.seek(0)
             sys.exit(f"{' '.join(command)} failed:\n{log.read()[-2000:]}")
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, peak
 
 
 def load(folder):
@@ -182,70 +198,110 @@ def processor():
     return platform.processor()
 
 
+def new_row(agreement):
+    return {
+        "agreement": agreement,
+        "seconds": {"kif": [], "mergekit": [], "copy": []},
+        "peak_mib": {"kif": 0, "mergekit": 0},
+        "load": [],
+    }
+
+
+def agreements(small, arguments):
+    """By rule, how far the results of both programs agree, in float32."""
+    make(small, shape_of(0), torch.float32)
+    found = {}
+    for rule in RULES:
+        ours, theirs = small / f"ours-{rule}", small / f"theirs-{rule}"
+        run(kif_command(rule, small, ours, arguments), arguments.threads)
+        run(mergekit_command(rule, small, theirs, arguments.mergekit), arguments.threads)
+        found[rule] = compare(rule, small, ours, theirs)
+        print(f"{rule}: {found[rule]}", flush=True)
+    return found
+
+
+def measure(rule, models, scratch, row, arguments):
+    """Adds one round to a row: each program once, and a copy."""
+    output = scratch / "output"
+    for name, command in (
+        ("kif", kif_command(rule, models, output, arguments)),
+        ("mergekit", mergekit_command(rule, models, output, arguments.mergekit)),
+    ):
+        seconds, peak = run(command, arguments.threads)
+        row["seconds"][name].append(seconds)
+        row["peak_mib"][name] = max(row["peak_mib"][name], peak)
+        shutil.rmtree(output)
+    start = time.perf_counter()
+    for name in ["a", "b"] + ([] if rule == "linear" else ["base"]):
+        with open(models / name / "model.safetensors", "rb") as file:
+            while file.read(1 << 22):
+                pass
+    shutil.copy(models / "a/model.safetensors", scratch / "copy")
+    row["seconds"]["copy"].append(time.perf_counter() - start)
+    row["load"].append(os.getloadavg()[0])
+    (scratch / "copy").unlink()
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value, indent=1) + "\n")
+
+
+@contextlib.contextmanager
+def place(arguments):
+    """Where models, results and timings lie: a folder that stays, or one for this call."""
+    if arguments.keep:
+        name = f"compare-fuse-{arguments.millions:g}"
+        folder = Path(arguments.scratch or tempfile.gettempdir()) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in ("small", "making", "output"):
+            shutil.rmtree(folder / unfinished, ignore_errors=True)
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="compare-fuse-", dir=arguments.scratch) as folder:
+            yield Path(folder)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--millions", type=float, default=469, help="weights of a model")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rules", default="ties,linear")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--kif", default=str(REPOSITORY / "kif"))
     parser.add_argument("--mergekit", default=str(Path(sys.executable).parent / "mergekit-yaml"))
     parser.add_argument("--scratch", type=Path, help="default: the usual folder for such")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="leave models and timings in SCRATCH; later calls with it add rounds to them",
+    )
     parser.add_argument("--page", type=Path, help="where a table stands between marks")
     parser.add_argument("--results", type=Path, default=REPOSITORY / "bench/results")
     arguments = parser.parse_args()
     rules = arguments.rules.split(",")
-    with tempfile.TemporaryDirectory(prefix="compare-fuse-", dir=arguments.scratch) as scratch:
-        scratch = Path(scratch)
-        small = scratch / "small"
-        make(small, shape_of(0), torch.float32)
-        agreement = {}
-        for rule in RULES:
-            ours, theirs = scratch / f"ours-{rule}", scratch / f"theirs-{rule}"
-            run(kif_command(rule, small, ours, arguments.threads), arguments.threads)
-            run(mergekit_command(rule, small, theirs, arguments.mergekit), arguments.threads)
-            agreement[rule] = compare(rule, small, ours, theirs)
-            print(f"{rule}: {agreement[rule]}", flush=True)
-        large = scratch / "large"
-        make(large, shape_of(arguments.millions), torch.bfloat16)
-        rows = []
-        for rule in rules:
-            times = {"kif": [], "mergekit": [], "copy": []}
-            memory = {"kif": 0, "mergekit": 0}
-            for _ in range(arguments.rounds):
-                for name in ("kif", "mergekit"):
-                    output = scratch / "output"
-                    command = (
-                        kif_command(rule, large, output, arguments.threads)
-                        if name == "kif"
-                        else mergekit_command(rule, large, output, arguments.mergekit)
-                    )
-                    seconds, peak = run(command, arguments.threads)
-                    times[name].append(seconds)
-                    memory[name] = max(memory[name], peak)
-                    shutil.rmtree(output)
-                start = time.perf_counter()
-                for name in ["a", "b"] + ([] if rule == "linear" else ["base"]):
-                    with open(large / name / "model.safetensors", "rb") as file:
-                        while file.read(1 << 22):
-                            pass
-                shutil.copy(large / "a/model.safetensors", scratch / "copy")
-                times["copy"].append(time.perf_counter() - start)
-                (scratch / "copy").unlink()
-            row = {
-                "rule": rule,
-                "agreement": agreement.get(rule),
-                "seconds": times,
-                "peak_mb": memory,
-                "load": os.getloadavg()[0],
-            }
-            rows.append(row)
-        size = sum(v.stat().st_size for v in large.glob("a/*.safetensors")) / 2
+    with place(arguments) as scratch:
+        models = scratch / "models"
+        if not models.exists():
+            agreement = agreements(scratch / "small", arguments)
+            make(scratch / "making", shape_of(arguments.millions), torch.bfloat16)
+            write_json(scratch / "rows.json", {rule: new_row(agreement[rule]) for rule in RULES})
+            (scratch / "making").rename(models)
+        rows = json.loads((scratch / "rows.json").read_text())
+        for _ in range(arguments.rounds):
+            for rule in rules:
+                measure(rule, models, scratch, rows[rule], arguments)
+                write_json(scratch / "rows.json", rows)
+        rows = [{"rule": rule} | rows[rule] for rule in RULES if rows[rule]["seconds"]["kif"]]
+        if not rows:
+            return
+
+        size = sum(v.stat().st_size for v in models.glob("a/*.safetensors")) / 2
     table = [
         f"{size / 1e6:.0f} million weights, bfloat16, {arguments.threads} threads, {processor()};"
-        f" medians of {arguments.rounds}; files in"
+        f" medians of {min(len(row['seconds']['kif']) for row in rows)}; files in"
         f" {'memory' if str(arguments.scratch).startswith('/dev/shm') else 'a folder on disk'}:",
         "",
-        "| rule | kif, s | mergekit, s | faster by | peak RSS, MB | a copy, s | kif to a copy |",
+        "| rule | kif, s | mergekit, s | faster by | peak RSS, MiB | a copy, s | kif to a copy |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
@@ -253,7 +309,7 @@ def main():
         table.append(
             f"| {row['rule']} | {median['kif']:.1f} | {median['mergekit']:.1f} "
             f"| {median['mergekit'] / median['kif']:.1f} "
-            f"| {row['peak_mb']['kif']:.0f} and {row['peak_mb']['mergekit']:.0f} "
+            f"| {row['peak_mib']['kif']:.0f} and {row['peak_mib']['mergekit']:.0f} "
             f"| {median['copy']:.1f} | {median['kif'] / median['copy']:.1f} |"
         )
     table.append("")
@@ -264,12 +320,9 @@ def main():
     arguments.results.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
     target = arguments.results / f"fuse-{name}.json"
-    target.write_text(
-        json.dumps(
-            {"processor": processor(), "weights": size, "threads": arguments.threads, "rows": rows},
-            indent=1,
-        )
-        + "\n"
+    write_json(
+        target,
+        {"processor": processor(), "weights": size, "threads": arguments.threads, "rows": rows},
     )
     print(f"\nwritten to {os.path.relpath(target)}")
 
