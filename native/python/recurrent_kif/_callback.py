@@ -5,13 +5,13 @@ import os
 import random
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Tuple, Union
 
 import torch
 from transformers import TrainerCallback
 
 from . import _cuda
-from ._kernels import ImportanceRule, Kernels, MaskCounts, MergeRule
+from ._kernels import SOFT, ImportanceRule, Kernels, MaskCounts, MergeRule
 
 if not hasattr(TrainerCallback, "on_optimizer_step"):
     raise ImportError("RecurrentKIFCallback needs transformers 4.48 or newer")
@@ -23,12 +23,15 @@ _OUTER_LOOPS = ("shared-optimizer", "importance-only")
 
 
 class Fusion(NamedTuple):
-    """What happened in one fusion, after so many updates of the task."""
+    """What happened in one fusion, after so many updates of the task.
+
+    By a rule with a soft_temperature there are ranges in place of thresholds, and no classes to count.
+    """
 
     update: int
-    inner_threshold: float
-    outer_threshold: float
-    counts: MaskCounts
+    inner_threshold: Union[float, Tuple[float, float]]
+    outer_threshold: Union[float, Tuple[float, float]]
+    counts: Optional[MaskCounts]
 
 
 def memory_rows(targets, percent, draw):
@@ -66,7 +69,7 @@ class RecurrentKIFCallback(TrainerCallback):
     outer_steps        updates on the memory before each fusion
     quantile           of the scores above which a parameter is important
     betas              smoothing of sensitivity and uncertainty; by mode 0.85 or 0.55
-    merge              a MergeRule; by mode
+    merge              a MergeRule; by mode. One with a soft_temperature has no use for the quantile
     outer_loop         "shared-optimizer": replaying moves the weights; "importance-only": it does not
     memory_percent     share of a finished task that is kept; 0 to fill ``memory`` by hand
     memory_batch_size  samples of one update on the memory
@@ -305,29 +308,27 @@ class _Knowledge:
 
     def fuse(self, update, quantile, rule):
         """Merges both task vectors into the parameters, which are the next base."""
-        thresholds = []
-        for name, (I, U) in (("new task", self.inner), ("memory", self.outer)):
+        pairs = (self.inner, self.outer)
+        scored = tuple((I, U if rule.score == 0 else None) for I, U in pairs)
+        soft = rule.weighting == SOFT
+        bounds = []
+        for name, (I, U) in zip(("new task", "memory"), scored):
             try:
-                thresholds.append(
-                    self._kernels.threshold(I, U if rule.score == 0 else None, quantile)
+                bounds.append(
+                    self._kernels.range(I, U) if soft else self._kernels.threshold(I, U, quantile)
                 )
             except ValueError as e:
                 raise FloatingPointError(
                     f"the importance to the {name} is not a number after update {update}: a gradient"
                     " or a weight became infinite or no number"
                 ) from e
-        pairs = (self.inner, self.outer)
-        if rule.score != 0:
-            counted = tuple((I, None) for I, _ in pairs)
-        else:
-            counted = pairs
-        counts = self._kernels.mask_counts(*counted, *thresholds)
-        self._kernels.merge(self.w, self.base, self._snapshot, *pairs, *thresholds, rule)
+        counts = None if soft else self._kernels.mask_counts(*scored, *bounds)
+        self._kernels.merge(self.w, self.base, self._snapshot, *pairs, *bounds, rule)
         parameters = [p.data for p in self.parameters]
         self._gather(parameters, self._w_parts)
         # Parameters of fewer bits were rounded: the next cycle begins from what they hold.
         self._gather(self._parts(self.base), parameters)
-        return Fusion(update, *thresholds, counts)
+        return Fusion(update, *bounds, counts)
 
     def vectors(self):
         vectors = dict(zip(self.NAMES, (self.base, *self.inner, *self.outer)))

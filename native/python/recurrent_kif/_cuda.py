@@ -12,6 +12,7 @@ _DRIVER = "libcuda.so.1"
 _THREADS = 256
 _LEAF, _FOLD = 4096, 1024
 _SELECTION_BYTES = 2048 * 8 + 4 * 4 + 8
+_EXTENT_BYTES = 8 + 4 * 4
 _OLDEST = 75  # compute capability 7.5, as the PTX was made for
 
 _U32, _I32, _I64, _F32, _P = (
@@ -25,6 +26,7 @@ _U32, _I32, _I64, _F32, _P = (
 _STRUCTURE = object()
 _ARGUMENTS = {
     "kif_accumulate_2": (_P, _P, _F32, _I64),
+    "kif_accumulate_product_2": (_P, _P, _P, _F32, _I64),
     "kif_adamw_2": (_P, _P, _P, _P, _F32, _STRUCTURE, _I64),
     "kif_importance_2": (_P, _P, _P, _P, _F32, _STRUCTURE, _I64),
     "kif_adamw_importance_2": (_P,) * 6 + (_F32, _STRUCTURE, _STRUCTURE, _I64),
@@ -32,6 +34,7 @@ _ARGUMENTS = {
     "kif_fold": (_P, _I64, _P),
     "kif_merge_2": (_P,) * 10 + (_I32, _STRUCTURE, _I64),
     "kif_mask_counts_2": (_P,) * 7 + (_I32, _I32, _I64, _I64, _P),
+    "kif_range_2": (_P, _P, _I32, _I64, _I64, _P, _P),
     "kif_threshold_2": (_P, _P, _I32, _I64, _P, _I32, _I64, _I32, _F32, _I64, _P),
 }
 
@@ -172,9 +175,11 @@ class Queue:
         with self._gpu:
             self._selection = self._allocate(_SELECTION_BYTES)
             self._counts = self._allocate(3 * 8)
-            self._thresholds = self._allocate(2 * 4)
-            self._result = self._allocate(4)
+            self._extent = self._allocate(_EXTENT_BYTES)
+            self._bounds = self._allocate(4 * 4)
+            self._result = self._allocate(2 * 4)
             self._clear(self._selection, _SELECTION_BYTES)
+            self._clear(self._extent, _EXTENT_BYTES)
 
     def close(self):
         # At the end of a process the driver may be gone before us; then its memory is, too.
@@ -187,6 +192,10 @@ class Queue:
     def accumulate(self, sum, term, scale, n):
         with self._gpu.lock, self._gpu:
             self._launch("kif_accumulate_2", self._elementwise(n), sum, term, scale, n)
+
+    def accumulate_product(self, sum, a, b, scale, n):
+        with self._gpu.lock, self._gpu:
+            self._launch("kif_accumulate_product_2", self._elementwise(n), sum, a, b, scale, n)
 
     def adamw(self, w, g, m, v, clip, step, n):
         with self._gpu.lock, self._gpu:
@@ -237,19 +246,23 @@ class Queue:
                 )
             return self._read(ctypes.c_float, self._result)
 
-    def merge(self, w, base, snapshot, inner, outer, thresholds, rule, n):
+    def range(self, I, U, score, n):
         with self._gpu.lock, self._gpu:
-            inner_at, outer_at = self._upload(thresholds)
-            (ii, iu), (oi, ou) = inner, outer
-            arrays = (w, base, snapshot, ii, iu or ii, oi, ou or oi, inner_at, outer_at)
-            self._launch("kif_merge_2", self._elementwise(n), *arrays, *_TOGETHER, rule, n)
+            arguments = (I, U or I, score, n, 0, self._extent, self._result)
+            self._launch("kif_range_2", self._elementwise(n), *arguments)
+            return tuple(self._read(_F32 * 2, self._result))
 
-    def mask_counts(self, inner, outer, thresholds, score, n):
+    def merge(self, w, base, snapshot, ii, iu, oi, ou, inner_bounds, outer_bounds, rule, n):
         with self._gpu.lock, self._gpu:
-            inner_at, outer_at = self._upload(thresholds)
+            bounds = self._upload(inner_bounds, outer_bounds)
+            arrays = (w, base, snapshot, ii, iu or ii, oi, ou or oi)
+            self._launch("kif_merge_2", self._elementwise(n), *arrays, *bounds, *_TOGETHER, rule, n)
+
+    def mask_counts(self, ii, iu, oi, ou, inner_bounds, outer_bounds, score, n):
+        with self._gpu.lock, self._gpu:
+            bounds = self._upload(inner_bounds, outer_bounds)
             self._clear(self._counts, 24)
-            (ii, iu), (oi, ou) = inner, outer
-            arrays = (ii, iu or ii, oi, ou or oi, inner_at, outer_at)
+            arrays = (ii, iu or ii, oi, ou or oi, *bounds)
             blocks = self._blocks(-(-n // _THREADS), 8)
             self._launch("kif_mask_counts_2", blocks, *arrays, *_TOGETHER, score, n, 0, self._counts)
             counts = list(self._read(ctypes.c_int64 * 3, self._counts))
@@ -293,12 +306,12 @@ class Queue:
         status = self._driver.cuMemsetD8Async(address, 0, size, self._stream)
         self._demand(status, "GPU memory is not cleared")
 
-    def _upload(self, thresholds):
+    def _upload(self, inner_bounds, outer_bounds):
         # The driver has copied so little before it returns.
-        values = (_F32 * 2)(*thresholds)
-        status = self._driver.cuMemcpyHtoDAsync_v2(self._thresholds, values, 8, self._stream)
+        values = (_F32 * 4)(*inner_bounds, *outer_bounds)
+        status = self._driver.cuMemcpyHtoDAsync_v2(self._bounds, values, 16, self._stream)
         self._demand(status, "a copy to the GPU failed")
-        return self._thresholds, self._thresholds + 4
+        return self._bounds, self._bounds + 8
 
     def _read(self, kind, address):
         value = kind()

@@ -14,7 +14,9 @@ from . import _cuda
 _ABI = 2
 _FLOAT32 = numpy.dtype(numpy.float32)
 _FORMULAS = {"first-order": 0, "second-order": 1, "mixed": 2}
+MASKS, SOFT = 0, 1  # how a merge weighs
 _SCORES = {"sensitivity-times-uncertainty": 0, "sensitivity": 1}
+_Pair, _Counts = ctypes.c_float * 2, ctypes.c_int64 * 4
 
 
 class KifError(RuntimeError):
@@ -37,7 +39,7 @@ class _ImportanceRule(ctypes.Structure):
 class _MergeRule(ctypes.Structure):
     _fields_ = (
         [("score", ctypes.c_int32), ("weighting", ctypes.c_int32)]
-        + [(name, ctypes.c_float * 2) for name in ("shared", "new_only", "old_only", "redundant")]
+        + [(name, _Pair) for name in ("shared", "new_only", "old_only", "redundant")]
         + [("temperature", ctypes.c_float)]
         + [("reset_inner", ctypes.c_int32), ("reset_outer", ctypes.c_int32)]
     )
@@ -82,17 +84,28 @@ def MergeRule(
     redundant=(0.5, 0.5),
     reset_inner=True,
     reset_outer=False,
+    soft_temperature=None,
 ):
-    """The factors (of snapshot - base, of w - snapshot) for each class; as released by default."""
-    pairs = (ctypes.c_float * 2)
+    """The factors (of snapshot - base, of w - snapshot) for each class; as released by default.
+
+    With soft_temperature = T there are no classes: with x where a score lies in the range of its side,
+    from 0 for the least to 1 for the greatest, the factors are softmax(x of inner / T, x of outer / T).
+    """
+    if soft_temperature is not None:
+        if not 0 < ctypes.c_float(soft_temperature).value < math.inf:
+            raise ValueError(
+                f"soft_temperature: expected a finite number above 0, found {soft_temperature}"
+            )
+        if (*shared, *new_only, *old_only, *redundant) != (0.4, 0.6, 1, 0, 0, 1, 0.5, 0.5):
+            raise ValueError("soft_temperature: there are no classes, leave out their factors")
     return _MergeRule(
         _one_of("score", score, _SCORES),
-        0,  # by masks
-        pairs(*shared),
-        pairs(*new_only),
-        pairs(*old_only),
-        pairs(*redundant),
-        0,
+        MASKS if soft_temperature is None else SOFT,
+        _Pair(*shared),
+        _Pair(*new_only),
+        _Pair(*old_only),
+        _Pair(*redundant),
+        soft_temperature or 0,
         bool(reset_inner),
         bool(reset_outer),
     )
@@ -120,11 +133,13 @@ _SIGNATURES = {
     "kif_zero": [_P, _P, _I64],
     "kif_copy": [_P, _P, _P, _I64],
     "kif_accumulate": [_P, _P, _P, _F32, _I64],
+    "kif_accumulate_product": [_P, _P, _P, _P, _F32, _I64],
     "kif_squared_norm": [_P, _P, _I64, _P],
     "kif_adamw": [_P] * 5 + [_F32, _P, _I64],
     "kif_importance": [_P] * 5 + [_F32, _P, _I64],
     "kif_adamw_importance": [_P] * 7 + [_F32, _P, _P, _I64],
     "kif_threshold": [_P, _P, _P, _I32, _F64, _P, _I64, _I64, _I64, _P],
+    "kif_range": [_P, _P, _P, _I32, _P, _I64, _I64, _I64, _P],
     "kif_merge": [_P] * 11 + [_I64, _P, _I64],
     "kif_mask_counts": [_P] * 7 + [_I32, _P, _I64, _I64, _I64, _P],
 }
@@ -156,16 +171,29 @@ def _check(status):
 
 # Looked up once: a call takes microseconds.
 _accumulate = _library.kif_accumulate
+_accumulate_product = _library.kif_accumulate_product
 _squared_norm = _library.kif_squared_norm
 _adamw = _library.kif_adamw
 _importance = _library.kif_importance
 _adamw_importance = _library.kif_adamw_importance
 _threshold = _library.kif_threshold
+_range = _library.kif_range
 _merge = _library.kif_merge
 _mask_counts = _library.kif_mask_counts
-_byref, _addressof = ctypes.byref, ctypes.addressof
-_Bytes = ctypes.c_char * 0
-_ndarray, _isfinite = numpy.ndarray, math.isfinite
+_byref, _ndarray, _isfinite = ctypes.byref, numpy.ndarray, math.isfinite
+
+# An ndarray has the address of its elements right behind the head of the object; C programs read it
+# there (PyArray_DATA). That takes a fifth of the time of asking for it, the largest part of a call.
+_word_at, _HEAD = ctypes.c_size_t.from_address, object.__basicsize__
+
+
+def _address_lies_behind_the_head():
+    probe = numpy.arange(4, dtype=numpy.float32)[1:]
+    address = probe.__array_interface__["data"][0]
+    return sys.implementation.name == "cpython" and _word_at(id(probe) + _HEAD).value == address
+
+
+_Plain = _ndarray if _address_lies_behind_the_head() else ()
 
 _forks = 0
 
@@ -186,41 +214,56 @@ class _Gpu(NamedTuple):
     stream: int
 
 
-def _place(name, array, written):
-    """The address and the number of elements of an array that a kernel may work on, and its GPU."""
+def _place(name, array, written, tensors):
+    """The address and the number of elements of an array that a kernel may work on, and its GPU.
+
+    A tensor that is written to is added to the list. Every kind of array is taken here, and what is
+    wrong with one is said; the usual kinds have shorter ways in _places.
+    """
     if isinstance(array, _ndarray):
-        dtype = array.dtype
-        if dtype is not _FLOAT32 and dtype != _FLOAT32:
-            raise TypeError(f"{name}: expected float32, found {dtype}")
-        flags = array.flags
-        if not flags.c_contiguous:
+        if array.dtype != _FLOAT32:
+            raise TypeError(f"{name}: expected float32, found {array.dtype}")
+        if not array.flags.c_contiguous:
             raise ValueError(f"{name}: expected a contiguous array")
-        if flags.writeable:
-            # A third of the time of array.__array_interface__.
-            return _addressof(_Bytes.from_buffer(array)), array.size, None
-        if written:
+        address, read_only = array.__array_interface__["data"]
+        if written and read_only:
             raise ValueError(f"{name}: the array is read-only")
-        return array.__array_interface__["data"][0], array.size, None
+        return address, array.size, None
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(array, torch.Tensor):
         if hasattr(array, "__cuda_array_interface__"):
             return _place_of_interface(name, array.__cuda_array_interface__, written)
         raise TypeError(f"{name}: expected a NumPy array or a tensor, found {type(array).__name__}")
+    if not _tensor_types:
+        _remember(torch)
     if array.layout is not torch.strided:
         raise TypeError(f"{name}: expected a dense tensor, found {array.layout}")
     if array.dtype is not torch.float32:
         raise TypeError(f"{name}: expected float32, found {array.dtype}")
     if not array.is_contiguous():
         raise ValueError(f"{name}: expected a contiguous tensor")
-    if array.is_cpu:
-        return array.data_ptr(), array.numel(), None
-    device = array.device
-    if device.type != "cuda" or torch.version.cuda is None:
-        raise NotImplementedError(
-            f"{name}: tensors on {device.type} are not supported: CPU and CUDA are"
-        )
-    gpu = _Gpu(device.index, torch.cuda.current_stream(device).cuda_stream)
+    gpu = None
+    if not array.is_cpu:
+        device = array.device
+        if device.type != "cuda" or torch.version.cuda is None:
+            raise NotImplementedError(
+                f"{name}: tensors on {device.type} are not supported: CPU and CUDA are"
+            )
+        gpu = _Gpu(device.index, torch.cuda.current_stream(device).cuda_stream)
+    if written and not array.is_inference():
+        tensors.append(array)
     return array.data_ptr(), array.numel(), gpu
+
+
+# What a tensor is compared with, known once there is one: looking it up takes longer than comparing.
+_tensor_types, _strided, _torch_float32, _increment_version = (), None, None, None
+
+
+def _remember(torch):
+    global _tensor_types, _strided, _torch_float32, _increment_version
+    _strided, _torch_float32 = torch.strided, torch.float32
+    _increment_version = torch.autograd.graph.increment_version
+    _tensor_types = (torch.Tensor, torch.nn.Parameter)
 
 
 def _place_of_interface(name, interface, written):
@@ -242,16 +285,34 @@ def _place_of_interface(name, interface, written):
 
 
 def _places(names, arrays, written):
-    """The addresses of arrays of one length, that length, and the GPU; the first are written to.
+    """The addresses of arrays of one length, that length, their GPU, and tensors that are written to.
 
     None stands for an array not used.
     """
-    places, n, gpu, used = [], None, None, []
-    for name, array in zip(names, arrays):
+    places, n, gpu, used, tensors = [], None, None, [], []
+    for name, array, writes in zip(names, arrays, written):
         if array is None:
             places.append(None)
             continue
-        address, size, where = _place(name, array, len(places) < written)
+        if (
+            type(array) is _Plain
+            and array.dtype is _FLOAT32
+            and (flags := array.flags).c_contiguous
+            and (flags.writeable or not writes)
+        ):
+            address, size, where = _word_at(id(array) + _HEAD).value, array.size, None
+        elif (
+            type(array) in _tensor_types
+            and array.is_cpu
+            and array.layout is _strided
+            and array.dtype is _torch_float32
+            and array.is_contiguous()
+        ):
+            address, size, where = array.data_ptr(), array.numel(), None
+            if writes and not array.is_inference():
+                tensors.append(array)
+        else:
+            address, size, where = _place(name, array, writes, tensors)
         if size != n:
             if n is not None:
                 raise ValueError(f"{name}: expected {n} elements as {first} has, found {size}")
@@ -270,7 +331,7 @@ def _places(names, arrays, written):
             if address < free:
                 raise ValueError(f"{_overlapping(names, places, n)} overlap")
             free = address + 4 * n
-    return places, n, gpu
+    return places, n, gpu, tensors
 
 
 def _overlapping(names, places, n):
@@ -280,19 +341,10 @@ def _overlapping(names, places, n):
             return f"{left_name} and {right_name}"
 
 
-def _wrote(*arrays):
+def _wrote(tensors):
     """Tells autograd, so that a backward pass that needs the old values says so."""
-    for array in arrays:
-        if type(array) is not _ndarray:
-            break
-    else:
-        return
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return
-    tensors = [a for a in arrays if isinstance(a, torch.Tensor) and not a.is_inference()]
     if tensors:
-        torch.autograd.graph.increment_version(tensors)
+        _increment_version(tensors)
 
 
 def _no_rule(name, kind):
@@ -360,17 +412,30 @@ class Kernels:
     def accumulate(self, sum, term, scale=1.0):
         """sum = sum + scale*term"""
         context = self._open()
-        (s, t), n, gpu = _places(("sum", "term"), (sum, term), 1)
+        (s, t), n, gpu, tensors = _places(("sum", "term"), (sum, term), (True, False))
         if gpu is not None:
             self._on(gpu).accumulate(s, t, scale, n)
         elif status := _accumulate(context, s, t, scale, n):
             _check(status)
-        _wrote(sum)
+        _wrote(tensors)
+
+    def accumulate_product(self, sum, a, b, scale=1.0):
+        """sum = sum + scale*(a*b); a and b may be the same array."""
+        context = self._open()
+        square = b is a
+        names, arrays = ("sum", "a", "b"), (sum, a, None if square else b)
+        (s, a_, b_), n, gpu, tensors = _places(names, arrays, (True, False, False))
+        b_ = a_ if square else b_
+        if gpu is not None:
+            self._on(gpu).accumulate_product(s, a_, b_, scale, n)
+        elif status := _accumulate_product(context, s, a_, b_, scale, n):
+            _check(status)
+        _wrote(tensors)
 
     def squared_norm(self, v):
         """The sum of squares in double; the same for any number of threads."""
         context = self._open()
-        (a,), n, gpu = _places(("v",), (v,), 0)
+        (a,), n, gpu, _ = _places(("v",), (v,), (False,))
         if gpu is not None:
             return self._on(gpu).squared_norm(a, n)
         result = ctypes.c_double()
@@ -384,12 +449,13 @@ class Kernels:
             raise _no_rule("step", _AdamWStep)
         if not _isfinite(clip):
             raise ValueError(f"clip: expected a finite number, found {clip}")
-        (w_, m_, v_, g_), n, gpu = _places(("w", "m", "v", "g"), (w, m, v, g), 3)
+        names, written = ("w", "m", "v", "g"), (True, True, True, False)
+        (w_, m_, v_, g_), n, gpu, tensors = _places(names, (w, m, v, g), written)
         if gpu is not None:
             self._on(gpu).adamw(w_, g_, m_, v_, clip, step, n)
-        else:
-            _check(_adamw(context, w_, g_, m_, v_, clip, _byref(step), n))
-        _wrote(w, m, v)
+        elif status := _adamw(context, w_, g_, m_, v_, clip, _byref(step), n):
+            _check(status)
+        _wrote(tensors)
 
     def importance(self, w, g, I, U, rule, clip=1.0):
         """Updates sensitivity I and uncertainty U from w and g*clip."""
@@ -398,12 +464,13 @@ class Kernels:
             raise _no_rule("rule", _ImportanceRule)
         if not _isfinite(clip):
             raise ValueError(f"clip: expected a finite number, found {clip}")
-        (i, u, w_, g_), n, gpu = _places(("I", "U", "w", "g"), (I, U, w, g), 2)
+        names, written = ("I", "U", "w", "g"), (True, True, False, False)
+        (i, u, w_, g_), n, gpu, tensors = _places(names, (I, U, w, g), written)
         if gpu is not None:
             self._on(gpu).importance(w_, g_, i, u, clip, rule, n)
         elif status := _importance(context, w_, g_, i, u, clip, _byref(rule), n):
             _check(status)
-        _wrote(I, U)
+        _wrote(tensors)
 
     def adamw_importance(self, w, g, m, v, I, U, step, rule, clip=1.0):
         """adamw, then importance with the new w, in one pass."""
@@ -414,21 +481,21 @@ class Kernels:
             raise _no_rule("rule", _ImportanceRule)
         if not _isfinite(clip):
             raise ValueError(f"clip: expected a finite number, found {clip}")
-        names, arrays = ("w", "m", "v", "I", "U", "g"), (w, m, v, I, U, g)
-        (w_, m_, v_, i, u, g_), n, gpu = _places(names, arrays, 5)
+        names, written = ("w", "m", "v", "I", "U", "g"), (True, True, True, True, True, False)
+        (w_, m_, v_, i, u, g_), n, gpu, tensors = _places(names, (w, m, v, I, U, g), written)
+        places = (w_, g_, m_, v_, i, u)
         if gpu is not None:
-            self._on(gpu).adamw_importance(w_, g_, m_, v_, i, u, clip, step, rule, n)
-        else:
-            places = (w_, g_, m_, v_, i, u)
-            _check(_adamw_importance(context, *places, clip, _byref(step), _byref(rule), n))
-        _wrote(w, m, v, I, U)
+            self._on(gpu).adamw_importance(*places, clip, step, rule, n)
+        elif status := _adamw_importance(context, *places, clip, _byref(step), _byref(rule), n):
+            _check(status)
+        _wrote(tensors)
 
     def threshold(self, I, U=None, quantile=0.8):
         """The exact quantile of I*U, or of I where U is None. ValueError where a score is NaN."""
         context = self._open()
         if not 0 <= quantile <= 1:
             raise ValueError(f"quantile: expected a number in [0, 1], found {quantile}")
-        (i, u), n, gpu = _places(("I", "U"), (I, U), 0)
+        (i, u), n, gpu, _ = _places(("I", "U"), (I, U), (False, False))
         if n == 0:
             raise ValueError("I: a quantile needs at least one element")
         score = 1 if U is None else 0
@@ -438,41 +505,59 @@ class Kernels:
             result = ctypes.c_float()
             _check(_threshold(context, i, u, score, quantile, None, 0, n, 0, _byref(result)))
             found = result.value
-        if math.isnan(found):
+        if found != found:
             raise ValueError("the importance holds NaN: it has no quantile")
         return found
 
-    def merge(self, w, base, snapshot, inner, outer, inner_threshold, outer_threshold, rule):
+    def range(self, I, U=None):
+        """The least and the greatest of I*U, or of I where U is None, by magnitude.
+
+        ValueError where a score is NaN.
+        """
+        context = self._open()
+        (i, u), n, gpu, _ = _places(("I", "U"), (I, U), (False, False))
+        if n == 0:
+            raise ValueError("I: a range needs at least one element")
+        score = 1 if U is None else 0
+        if gpu is not None:
+            least, greatest = self._on(gpu).range(i, u, score, n)
+        else:
+            result = _Pair()
+            _check(_range(context, i, u, score, None, 0, n, 0, _byref(result)))
+            least, greatest = result
+        if least != least:
+            raise ValueError("the importance holds NaN: it has no range")
+        return least, greatest
+
+    def merge(self, w, base, snapshot, inner, outer, inner_bounds, outer_bounds, rule):
         """w = base + (a*(snapshot - base) + b*(w - snapshot)); base = w.
 
         inner and outer are pairs (I, U); U may be None where the rule's score is "sensitivity" and
-        does not reset that importance. (a, b) follow from which score lies above its threshold.
+        does not reset that importance. The bounds are what the scores of each are held against: what
+        threshold() returned or, for a rule with a soft_temperature, range(). (a, b) follow from which
+        scores lie above their threshold, or from where they lie in their range.
         """
         context = self._open()
         if type(rule) is not _MergeRule:
             raise _no_rule("rule", _MergeRule)
-        for name, value in (("inner", inner_threshold), ("outer", outer_threshold)):
-            if math.isnan(value):
-                raise ValueError(f"{name}_threshold: expected a number, found NaN")
-        pairs = (("inner", inner, rule.reset_inner), ("outer", outer, rule.reset_outer))
-        written, read = [("w", w), ("base", base)], [("snapshot", snapshot)]
-        for name, (I, U), reset in pairs:
+        soft = rule.weighting == SOFT
+        inner_bounds = _bounds("inner", inner_bounds, soft)
+        outer_bounds = _bounds("outer", outer_bounds, soft)
+        (iI, iU), (oI, oU) = inner, outer
+        reset_inner, reset_outer = rule.reset_inner, rule.reset_outer
+        for name, U, reset in (("inner", iU, reset_inner), ("outer", oU, reset_outer)):
             if U is None and (rule.score == 0 or reset):
                 raise ValueError(f"{name}: U may be None only where it is neither read nor reset")
-            (written if reset else read).extend(((name + " I", I), (name + " U", U)))
-        names, arrays = zip(*written, *read)
-        places, n, gpu = _places(names, arrays, len(written))
-        at = dict(zip(names, places))
-        three = [at[name] for name in ("w", "base", "snapshot")]
-        ii, iu, oi, ou = (at[name] for name in ("inner I", "inner U", "outer I", "outer U"))
+        written = (True, True, False, reset_inner, reset_inner, reset_outer, reset_outer)
+        arrays = (w, base, snapshot, iI, iU, oI, oU)
+        places, n, gpu, tensors = _places(_MERGED, arrays, written)
         if gpu is not None:
-            thresholds = (inner_threshold, outer_threshold)
-            self._on(gpu).merge(*three, (ii, iu), (oi, ou), thresholds, rule, n)
-        else:
-            bounds = (ctypes.c_float(inner_threshold), ctypes.c_float(outer_threshold))
-            bounds = (_byref(bound) for bound in bounds)
-            _check(_merge(context, *three, ii, iu, oi, ou, *bounds, None, 0, _byref(rule), n))
-        _wrote(*(array for _, array in written))
+            self._on(gpu).merge(*places, inner_bounds, outer_bounds, rule, n)
+        elif status := _merge(
+            context, *places, inner_bounds, outer_bounds, None, 0, _byref(rule), n
+        ):
+            _check(status)
+        _wrote(tensors)
 
     def mask_counts(self, inner, outer, inner_threshold, outer_threshold):
         """How many elements are important to both, the inner only, the outer only, neither.
@@ -480,17 +565,31 @@ class Kernels:
         inner and outer are pairs (I, U); with U None in both, I alone is compared.
         """
         context = self._open()
-        (ii, iu), (oi, ou) = inner, outer
-        if (iu is None) != (ou is None):
+        (iI, iU), (oI, oU) = inner, outer
+        if (iU is None) != (oU is None):
             raise ValueError("inner and outer: expected U in both or in neither")
-        names = ("inner I", "inner U", "outer I", "outer U")
-        (ii, iu, oi, ou), n, gpu = _places(names, (ii, iu, oi, ou), 0)
-        score = 1 if iu is None else 0
+        names, written = _MERGED[3:], (False, False, False, False)
+        places, n, gpu, _ = _places(names, (iI, iU, oI, oU), written)
+        score = 1 if iU is None else 0
+        bounds = _Pair(inner_threshold), _Pair(outer_threshold)
         if gpu is not None:
-            thresholds = (inner_threshold, outer_threshold)
-            return MaskCounts(*self._on(gpu).mask_counts((ii, iu), (oi, ou), thresholds, score, n))
-        counts = (ctypes.c_int64 * 4)()
-        bounds = (ctypes.c_float(inner_threshold), ctypes.c_float(outer_threshold))
-        bounds = (_byref(bound) for bound in bounds)
-        _check(_mask_counts(context, ii, iu, oi, ou, *bounds, score, None, 0, n, 0, counts))
+            return MaskCounts(*self._on(gpu).mask_counts(*places, *bounds, score, n))
+        counts = _Counts()
+        _check(_mask_counts(context, *places, *bounds, score, None, 0, n, 0, counts))
         return MaskCounts(*counts)
+
+
+_MERGED = ("w", "base", "snapshot", "inner I", "inner U", "outer I", "outer U")
+
+
+def _bounds(name, given, soft):
+    """What the scores of one side are held against, as a kernel reads it."""
+    try:
+        low, high = given if soft else (given, given)
+        bounds = _Pair(low, high)
+    except TypeError:
+        expected = "a pair, as range() returns it" if soft else "a number, as threshold() returns it"
+        raise TypeError(f"{name}_bounds: expected {expected}, found {given!r}") from None
+    if low != low or high != high:
+        raise ValueError(f"{name}_bounds: expected a number, found NaN")
+    return bounds

@@ -283,6 +283,22 @@ def test_the_method_written_out_gives_the_same(mode, tmp_path):
     torch.testing.assert_close(flat(model), expected, rtol=0, atol=2e-6)
 
 
+def test_soft_weights_at_a_high_temperature_are_the_mean(tmp_path):
+    half = (0.5, 0.5)
+    mean = MergeRule(shared=half, new_only=half, old_only=half, redundant=half)
+    ends = []
+    for rule in (mean, MergeRule(soft_temperature=1e6), MergeRule(soft_temperature=0.1)):
+        kif = RecurrentKIFCallback(samples(5, 2), cycle_length=4, merge=rule)
+        model = t5()
+        train(tmp_path, model, samples(20, 1), [kif])
+        ends.append(flat(model))
+    assert kif.last_fusion.counts is None
+    least, greatest = kif.last_fusion.inner_threshold
+    assert 0 <= least < greatest
+    torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=1e-6)
+    assert (ends[2] - ends[0]).abs().max() > 1e-5
+
+
 def test_the_first_task_is_plain_training_and_the_next_replays_what_it_kept(tmp_path):
     kif = RecurrentKIFCallback(cycle_length=4, memory_percent=30)
     model, plain = t5(), t5()

@@ -92,6 +92,8 @@ def both(gpu, values, call):
 def test_every_kernel_gives_the_bits_of_the_processor(gpu, kernels):
     k = kernels
     both(gpu, arrays(2), lambda s, t: k.accumulate(s, t, 0.5))
+    both(gpu, arrays(3), lambda s, a, b: k.accumulate_product(s, a, b, 0.5))
+    both(gpu, arrays(2), lambda s, a: k.accumulate_product(s, a, a))
     assert both(gpu, arrays(1), lambda v: k.squared_norm(v)) > 0
     step, rule = AdamWStep(3, 1e-2, weight_decay=0.1), ImportanceRule("mixed", (0.85, 0.75))
     w, g, m, v, I, U = arrays(6)
@@ -111,6 +113,20 @@ def test_a_fusion_gives_the_bits_of_the_processor(gpu, kernels, quantile):
         counts = kernels.mask_counts(inner, outer, *bounds)
         kernels.merge(w, base, snapshot, inner, outer, *bounds, MergeRule())
         return bounds, counts
+
+    both(gpu, [w, base, snapshot, *map(abs, rest)], fuse)
+
+
+@pytest.mark.parametrize("score", ["sensitivity", "sensitivity-times-uncertainty"])
+def test_a_soft_fusion_gives_the_bits_of_the_processor(gpu, kernels, score):
+    w, base, snapshot, *rest = arrays(7)
+    rule = MergeRule(score, soft_temperature=0.5, reset_inner=False)
+
+    def fuse(w, base, snapshot, ii, iu, oi, ou):
+        inner, outer = ((ii, None), (oi, None)) if score == "sensitivity" else ((ii, iu), (oi, ou))
+        bounds = kernels.range(*inner), kernels.range(*outer)
+        kernels.merge(w, base, snapshot, inner, outer, *bounds, rule)
+        return bounds
 
     both(gpu, [w, base, snapshot, *map(abs, rest)], fuse)
 
