@@ -144,4 +144,18 @@ case(
     lambda x, scale: rms_norm(x.view(-1, 3), scale).view(x.shape),
     {"x": random(4, 6), "scale": random(3)},
 )
+case("softmax", lambda x: torch.softmax(x, -1), {"x": random(4, 5, scale=2)})
+
+
+def gated_low_rank(base, x, a, b, gates):
+    """3 adapters of rank 2, each a pair of matrices of its own."""
+    parts = zip(a.split(2), b.split(2, dim=1), gates.split(1, dim=1))
+    return base + 4 * sum(g * ((x @ a.T) @ b.T) for a, b, g in parts)
+
+
+case(
+    "gated low rank",
+    gated_low_rank,
+    {"base": random(5, 3), "x": random(5, 4), "a": random(6, 4), "b": random(3, 6), "gates": random(5, 3)},
+)
 print("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]")

@@ -7,7 +7,7 @@ import io.github.recurrentkif.experiment.SampleFormat;
 import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.ModelFolder;
-import io.github.recurrentkif.model.PeftAdapter;
+import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.training.TextModel;
 import java.nio.file.Path;
@@ -70,7 +70,7 @@ final class AnswerOptions {
   int with(Settings settings, ToIntFunction<Evaluation> work) {
     requireCount("--maximum-new-tokens", maximumNewTokens);
     requireCount("--batch-size", batchSize);
-    PeftAdapter peft = adapter == null ? null : PeftAdapter.open(adapter);
+    StoredAdapter peft = adapter == null ? null : StoredAdapter.open(adapter);
     Trainables trainables =
         peft == null ? new Trainables.Nothing() : new Trainables.Adapter(peft.config());
     try (Backend backend = backendOptions.open(0);

@@ -27,7 +27,7 @@ import io.github.recurrentkif.kernels.reference.ReferenceProducts;
 import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.LoraConfig;
-import io.github.recurrentkif.model.PeftAdapter;
+import io.github.recurrentkif.model.StoredAdapter;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -350,13 +350,13 @@ final class FuseCommand implements Callable<Integer> {
   }
 
   private static void requireSameAdapters(List<Named> named) {
-    LoraConfig first = PeftAdapter.open(named.getFirst().path()).config();
+    LoraConfig first = StoredAdapter.loraOf(named.getFirst().path());
     for (Named model : named) {
       if (!StoredModel.isAdapter(model.path())) {
         throw new InputException(
             model.path() + ": a full model among adapters; --adapters products can merge both");
       }
-      LoraConfig config = PeftAdapter.open(model.path()).config();
+      LoraConfig config = StoredAdapter.loraOf(model.path());
       if (config.rank() != first.rank() || config.alpha() != first.alpha()) {
         throw new InputException(
             "%s has r = %d and lora_alpha = %s, %s has %d and %s: their factors cannot be merged; use --adapters products"

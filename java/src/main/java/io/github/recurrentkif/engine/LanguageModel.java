@@ -16,10 +16,10 @@ import io.github.recurrentkif.experiment.TaskPlans;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
-import io.github.recurrentkif.model.LoraConfig;
+import io.github.recurrentkif.model.AdapterConfig;
 import io.github.recurrentkif.model.LoraInitialization;
 import io.github.recurrentkif.model.ModelFolder;
-import io.github.recurrentkif.model.PeftAdapter;
+import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.OptimizerSettings;
@@ -30,7 +30,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A language model with a LoRA adapter: it learns tasks one after another, answers, and gives the
+ * A language model with an adapter: it learns tasks one after another, answers, and gives the
  * adapter away. What it draws follows from the setting {@code seed}.
  */
 public final class LanguageModel implements AutoCloseable {
@@ -44,7 +44,7 @@ public final class LanguageModel implements AutoCloseable {
   private final Backend backend;
   private final Path path;
   private final Settings settings;
-  private final LoraConfig lora;
+  private final AdapterConfig adapter;
   private final ModelFolder folder;
   private final Tokenizer tokenizer;
   private final TextModel text;
@@ -55,17 +55,17 @@ public final class LanguageModel implements AutoCloseable {
       Backend backend,
       Path path,
       Settings settings,
-      LoraConfig lora,
+      AdapterConfig adapter,
       ModelFolder folder,
       Tokenizer tokenizer) {
     this.backend = backend;
     this.path = path;
     this.settings = settings;
-    this.lora = lora;
+    this.adapter = adapter;
     this.folder = folder;
     this.tokenizer = tokenizer;
     this.text =
-        backend.open(folder, new Trainables.Adapter(lora), settings.get(Settings.PRECISION));
+        backend.open(folder, new Trainables.Adapter(adapter), settings.get(Settings.PRECISION));
     this.format = new SampleFormat(folder.config(), tokenizer, settings);
     this.key = RandomKey.ofSeed(settings.get(Settings.SEED));
   }
@@ -77,7 +77,7 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   static LanguageModel withAdapter(Backend backend, Path path, Path adapter, Settings settings) {
-    PeftAdapter peft = PeftAdapter.open(adapter);
+    StoredAdapter peft = StoredAdapter.open(adapter);
     LanguageModel model = open(backend, path, settings, peft.config());
     try {
       peft.load(model.weights());
@@ -89,17 +89,17 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   /**
-   * @param lora null for what the settings say
+   * @param adapter null for what the settings say
    */
   private static LanguageModel open(
-      Backend backend, Path path, Settings asked, @Nullable LoraConfig lora) {
+      Backend backend, Path path, Settings asked, @Nullable AdapterConfig adapter) {
     ModelFolder folder = ModelFolder.open(path, backend.cache());
     try {
       Settings settings = asked.forModel(folder.config());
       Tokenizer tokenizer = Tokenizer.open(path);
       try {
         return new LanguageModel(
-            backend, path, settings, lora != null ? lora : settings.lora(), folder, tokenizer);
+            backend, path, settings, adapter != null ? adapter : settings.lora(), folder, tokenizer);
       } catch (RuntimeException e) {
         tokenizer.close();
         throw e;
@@ -110,7 +110,7 @@ public final class LanguageModel implements AutoCloseable {
     }
   }
 
-  /** The adapter: every A and B, in one flat vector. */
+  /** The adapter: every matrix of it, in one flat vector. */
   public ParameterVector weights() {
     return text.weights();
   }
@@ -173,13 +173,13 @@ public final class LanguageModel implements AutoCloseable {
   }
 
   /**
-   * Writes the adapter as PEFT loads it.
+   * Writes the adapter, a LoRA as PEFT loads it.
    *
    * @throws InputException if the folder cannot be written
    */
   public void saveAdapter(Path output) {
-    PeftAdapter.write(
-        output, lora, folder.config(), path.toAbsolutePath().normalize().toString(), weights());
+    StoredAdapter.write(
+        output, adapter, folder.config(), path.toAbsolutePath().normalize().toString(), weights());
   }
 
   @Override

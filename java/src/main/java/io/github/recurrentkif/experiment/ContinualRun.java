@@ -10,7 +10,7 @@ import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.model.LoraInitialization;
-import io.github.recurrentkif.model.PeftAdapter;
+import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.training.Learner;
@@ -70,7 +70,7 @@ public final class ContinualRun implements AutoCloseable {
       TrainingArtifacts artifacts =
           TrainingArtifacts.prepare(
               inputs.model().config(),
-              new Trainables.Adapter(configuration.lora()),
+              new Trainables.Adapter(configuration.adapter()),
               true,
               precision,
               backend.cache());
@@ -143,7 +143,7 @@ public final class ContinualRun implements AutoCloseable {
     try (TextModel text =
             backend.open(
                 inputs.model(),
-                new Trainables.Adapter(configuration.lora()),
+                new Trainables.Adapter(configuration.adapter()),
                 settings.get(Settings.PRECISION));
         Learner<Batch> learner =
             new Learner<>(text.weights(), backend.kernels(), objective(text), optimizer());
@@ -306,9 +306,9 @@ public final class ContinualRun implements AutoCloseable {
     }
 
     private void writeAdapter(int number) {
-      PeftAdapter.write(
+      StoredAdapter.write(
           folder.adapter(number, inputs.tasks().get(number).name()),
-          configuration.lora(),
+          configuration.adapter(),
           inputs.model().config(),
           configuration.model().toAbsolutePath().normalize().toString(),
           text.weights());

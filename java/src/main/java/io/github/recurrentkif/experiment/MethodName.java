@@ -19,7 +19,9 @@ import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.ImportanceRule.Formula;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.model.AdapterConfig;
 import io.github.recurrentkif.model.LoraConfig;
+import io.github.recurrentkif.model.MixtureConfig;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -63,6 +65,10 @@ public enum MethodName {
       "meta-learning: steps on a task that also help the memory, with less variance",
       Form.AS_SET,
       in -> new VrMcl<>(vrMcl(in.settings()), in.layout(), in.kernels())),
+  MOE_LORA(
+      "a mixture of low-rank experts in every layer, weighed token by token by a router",
+      Form.OF_EXPERTS,
+      _ -> new SequentialLora<>()),
   PER_TASK(
       "an adapter for each task, chosen by who asks: nothing shared or forgotten",
       Form.AS_SET,
@@ -78,7 +84,9 @@ public enum MethodName {
     /** As set, and the graphs say how large its outputs are. */
     OBSERVED,
     /** As set, for every task of the stream: their adapters lie side by side in one. */
-    FOR_EACH_TASK
+    FOR_EACH_TASK,
+    /** Several of those that are set in every layer, of which a router weighs the outputs. */
+    OF_EXPERTS
   }
 
   private final String description;
@@ -162,14 +170,13 @@ public enum MethodName {
   }
 
   /** The adapter that this method learns a stream of so many tasks with. */
-  LoraConfig lora(Settings settings, int tasks) {
+  AdapterConfig adapter(Settings settings, int tasks) {
     LoraConfig one = settings.lora();
     return switch (form) {
       case AS_SET -> one;
       case OBSERVED -> one.withObservation();
-      // Alpha over rank, the scale of each task's adapter, stays what it is.
-      case FOR_EACH_TASK ->
-          new LoraConfig(one.rank() * tasks, one.alpha() * tasks, one.dropout(), one.targets());
+      case FOR_EACH_TASK -> one.sideBySide(tasks);
+      case OF_EXPERTS -> MixtureConfig.of(one, settings.get(Settings.EXPERTS));
     };
   }
 

@@ -1,7 +1,7 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.memory.InputException;
-import io.github.recurrentkif.model.LoraConfig;
+import io.github.recurrentkif.model.AdapterConfig;
 import io.github.recurrentkif.model.ModelConfig;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -42,8 +42,8 @@ public record RunConfiguration(
   }
 
   /** The adapter that is trained. */
-  public LoraConfig lora() {
-    return method.lora(settings, tasks.size());
+  public AdapterConfig adapter() {
+    return method.adapter(settings, tasks.size());
   }
 
   Map<String, Object> toJson() {

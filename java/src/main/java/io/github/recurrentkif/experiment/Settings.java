@@ -156,6 +156,8 @@ public final class Settings {
       Setting.upTo("meta-rate-step", 0, 1e9, "how fast each parameter's rate is learned; vr-mcl");
   public static final Setting<Double> META_MOMENTUM =
       Setting.below("meta-momentum", 0.5, 1, "share of the corrected past hypergradient; vr-mcl");
+  public static final Setting<Integer> EXPERTS =
+      Setting.whole("experts", 4, 1, 256, "of every layer, each of rank lora-rank; moe-lora");
   public static final Setting<Integer> LORA_RANK =
       Setting.whole("lora-rank", 8, 1, 4096, "rank of the adapter");
   public static final Setting<Double> LORA_ALPHA =
@@ -279,6 +281,7 @@ public final class Settings {
           META_RATE,
           META_RATE_STEP,
           META_MOMENTUM,
+          EXPERTS,
           LORA_RANK,
           LORA_ALPHA,
           LORA_DROPOUT,

@@ -11,7 +11,7 @@ import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.ModelFolder;
-import io.github.recurrentkif.model.PeftAdapter;
+import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.training.GradientSum;
 import io.github.recurrentkif.training.Learner;
@@ -55,7 +55,7 @@ public final class TrainingRequests implements AutoCloseable {
   private final ObjectMapper json = new ObjectMapper();
   private final Backend backend;
   private final ModelFolder model;
-  private final PeftAdapter adapter;
+  private final StoredAdapter adapter;
   private final TextModel text;
   private final int tokensPerPass;
   private @Nullable Learner<Batch> learner;
@@ -76,7 +76,7 @@ public final class TrainingRequests implements AutoCloseable {
       Precision precision) {
     this.tokensPerPass = tokensPerPass;
     this.backend = backend;
-    this.adapter = PeftAdapter.open(adapter);
+    this.adapter = StoredAdapter.open(adapter);
     this.model = ModelFolder.open(folder, backend.cache());
     Trainables trainables = new Trainables.Adapter(this.adapter.config());
     this.text =
@@ -134,7 +134,7 @@ public final class TrainingRequests implements AutoCloseable {
   }
 
   private Map<String, Object> save(ParameterVector vector, JsonNode request) {
-    PeftAdapter.write(
+    StoredAdapter.write(
         Path.of(request.path("file").asString("")),
         adapter.config(),
         model.config(),

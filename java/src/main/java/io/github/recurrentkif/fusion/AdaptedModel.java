@@ -10,6 +10,7 @@ import io.github.recurrentkif.memory.SafetensorsFile;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.PeftAdapter;
+import io.github.recurrentkif.model.StoredAdapter;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -46,7 +47,7 @@ public final class AdaptedModel implements Weights {
    * @throws InputException if the adapter cannot be applied to the model
    */
   public static AdaptedModel open(Path adapter, StoredModel model, Products products) {
-    LoraConfig config = PeftAdapter.open(adapter).config();
+    LoraConfig config = StoredAdapter.loraOf(adapter);
     AdaptedModel adapted = new AdaptedModel(adapter, model, config.scale(), products);
     try (SafetensorsFile file = SafetensorsFile.open(adapter.resolve(PeftAdapter.WEIGHTS))) {
       for (String name : file.names()) {

@@ -11,6 +11,7 @@ import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.memory.StoredTensor;
 import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.PeftAdapter;
+import io.github.recurrentkif.model.StoredAdapter;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -41,7 +42,7 @@ public final class ConcatenatedAdapter {
    */
   public static void write(Path output, List<Path> adapters, List<Double> weights) {
     FusedFolder.requireFree(output);
-    List<LoraConfig> configs = adapters.stream().map(a -> PeftAdapter.open(a).config()).toList();
+    List<LoraConfig> configs = adapters.stream().map(StoredAdapter::loraOf).toList();
     List<SafetensorsFile> files = new ArrayList<>();
     try (Arena arena = Arena.ofConfined()) {
       for (Path adapter : adapters) {

@@ -5,6 +5,9 @@ import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.BiasAddition;
 import io.github.recurrentkif.graph.operators.Embedding;
+import io.github.recurrentkif.graph.operators.GatedLowRankUpdate;
+import io.github.recurrentkif.graph.operators.Linear;
+import io.github.recurrentkif.graph.operators.Softmax;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.DropoutPlace.Side;
@@ -53,23 +56,33 @@ final class Layers {
     if (biased) {
       y = graph.apply(new BiasAddition(y, parameter(module + ".bias", Shape.of(out))));
     }
-    if (!(trainables instanceof Trainables.Adapter(LoraConfig lora)) || !lora.adapts(module)) {
+    if (!(trainables instanceof Trainables.Adapter adapter) || !adapter.lora().adapts(module)) {
       return y;
     }
+    LoraConfig lora = adapter.lora();
     lora.targets().stream().filter(t -> module.endsWith("." + t)).forEach(usedTargets::add);
     Value a = graph.trainable(module + ".lora_A.weight", Shape.of(lora.rank(), in));
     Value b = graph.trainable(module + ".lora_B.weight", Shape.of(out, lora.rank()));
     if (lora.observed()) {
       rows.magnitudes().add(module, x, side, a, b, lora.rank(), (int) out);
     }
-    return rows.adapted(
-        y, x, side, new TokenRows.Adapter(a, b, lora.scale(), (int) in, lora.dropout()));
+    return switch (adapter.config()) {
+      case LoraConfig _ ->
+          rows.adapted(
+              y, x, side, new TokenRows.Adapter(a, b, lora.scale(), (int) in, lora.dropout()));
+      case MixtureConfig mixture -> {
+        Value router = graph.trainable(module + ".router.weight", Shape.of(mixture.experts(), in));
+        Value gates = graph.apply(new Softmax(graph.apply(new Linear(x, router))));
+        Value dropped = rows.dropped(x, side, (int) in, lora.dropout());
+        yield graph.apply(new GatedLowRankUpdate(y, dropped, a, b, gates, lora.scale()));
+      }
+    };
   }
 
   /** Whether a linear layer is its weight alone. */
   private boolean isPlain(String module, boolean biased) {
     return !biased
-        && !(trainables instanceof Trainables.Adapter(LoraConfig lora) && lora.adapts(module));
+        && !(trainables instanceof Trainables.Adapter adapter && adapter.lora().adapts(module));
   }
 
   /** What a branch gives back to the stream x: {@code x + drop(linear layer of h)}. */
@@ -111,8 +124,8 @@ final class Layers {
    * @throws InputException if the adapter has a target that no linear layer so far has met
    */
   void requireTargetsMet(String family, String modules) {
-    if (trainables instanceof Trainables.Adapter(LoraConfig lora)) {
-      for (String target : lora.targets()) {
+    if (trainables instanceof Trainables.Adapter adapter) {
+      for (String target : adapter.lora().targets()) {
         if (!usedTargets.contains(target)) {
           throw new InputException(
               "the adapter's target module '"

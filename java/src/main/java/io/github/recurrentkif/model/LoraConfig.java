@@ -11,7 +11,8 @@ import java.util.SequencedSet;
  * @param observed whether the training graphs also say how large the adapter's outputs are
  */
 public record LoraConfig(
-    int rank, double alpha, double dropout, SequencedSet<String> targets, boolean observed) {
+    int rank, double alpha, double dropout, SequencedSet<String> targets, boolean observed)
+    implements AdapterConfig {
 
   /** An adapter that is trained and not observed. */
   public LoraConfig(int rank, double alpha, double dropout, SequencedSet<String> targets) {
@@ -36,6 +37,11 @@ public record LoraConfig(
   /** The same, and observed. */
   public LoraConfig withObservation() {
     return new LoraConfig(rank, alpha, dropout, targets, true);
+  }
+
+  /** So many of these in one, with the scale of each: their matrices lie side by side. */
+  public LoraConfig sideBySide(int count) {
+    return new LoraConfig(rank * count, alpha * count, dropout, targets, observed);
   }
 
   public float scale() {

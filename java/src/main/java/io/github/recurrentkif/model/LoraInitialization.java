@@ -10,7 +10,7 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * The weights of a new adapter, as PEFT sets them: B zero, so that the model is unchanged at first,
- * and A uniform in {@code [-1/sqrt(in), 1/sqrt(in))} (Kaiming with a = sqrt 5).
+ * and A uniform in {@code [-1/sqrt(in), 1/sqrt(in))} (Kaiming with a = sqrt 5), as routers are.
  */
 public final class LoraInitialization {
 
@@ -20,12 +20,12 @@ public final class LoraInitialization {
   public static void initialize(ParameterVector weights, RandomKey key) {
     int index = 0;
     for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
-      boolean isA = tensor.name().endsWith(".lora_A.weight");
-      double bound = isA ? 1 / Math.sqrt((double) tensor.shape().dimension(1)) : 0;
+      boolean drawn = !tensor.name().endsWith(".lora_B.weight");
+      double bound = drawn ? 1 / Math.sqrt((double) tensor.shape().dimension(1)) : 0;
       RandomKey tensorKey = key.at(index++);
       try (Arena arena = Arena.ofConfined()) {
         MemorySegment values = arena.allocate(tensor.elements() * JAVA_FLOAT.byteSize(), 4);
-        for (long i = 0; isA && i < tensor.elements(); i++) {
+        for (long i = 0; drawn && i < tensor.elements(); i++) {
           double uniform = (double) (tensorKey.at(i).bits() >>> 11) * 0x1p-53;
           values.setAtIndex(JAVA_FLOAT, i, (float) (bound * (2 * uniform - 1)));
         }

@@ -3,8 +3,17 @@ package io.github.recurrentkif.model;
 /** Which parameters of a model are trained. */
 public sealed interface Trainables {
 
-  /** The matrices of a low-rank adapter; the backbone stays as it is. */
-  record Adapter(LoraConfig lora) implements Trainables {}
+  /** Those of an adapter; the backbone stays as it is. */
+  record Adapter(AdapterConfig config) implements Trainables {
+
+    /** The low-rank matrices among them. */
+    LoraConfig lora() {
+      return switch (config) {
+        case LoraConfig lora -> lora;
+        case MixtureConfig mixture -> mixture.lora();
+      };
+    }
+  }
 
   /** Every weight of the backbone. */
   record EveryWeight() implements Trainables {}

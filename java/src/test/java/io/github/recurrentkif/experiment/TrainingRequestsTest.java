@@ -12,7 +12,7 @@ import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.LoraInitialization;
 import io.github.recurrentkif.model.ModelFolder;
-import io.github.recurrentkif.model.PeftAdapter;
+import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.training.TextModel;
 import java.io.IOException;
@@ -51,7 +51,7 @@ class TrainingRequestsTest {
     try (ModelFolder folder = ModelFolder.open(model, backend.cache());
         TextModel text = backend.open(folder, new Trainables.Adapter(lora))) {
       LoraInitialization.initialize(text.weights(), RandomKey.ofSeed(3));
-      PeftAdapter.write(adapter, lora, folder.config(), model.toString(), text.weights());
+      StoredAdapter.write(adapter, lora, folder.config(), model.toString(), text.weights());
     }
     requests = new TrainingRequests(backend, model, adapter, false, 0, Precision.FLOAT32);
   }

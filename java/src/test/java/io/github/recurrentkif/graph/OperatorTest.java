@@ -10,6 +10,7 @@ import io.github.recurrentkif.graph.operators.BiasAddition;
 import io.github.recurrentkif.graph.operators.CrossEntropy;
 import io.github.recurrentkif.graph.operators.Dropout;
 import io.github.recurrentkif.graph.operators.Embedding;
+import io.github.recurrentkif.graph.operators.GatedLowRankUpdate;
 import io.github.recurrentkif.graph.operators.Linear;
 import io.github.recurrentkif.graph.operators.LowRankUpdate;
 import io.github.recurrentkif.graph.operators.Product;
@@ -17,6 +18,7 @@ import io.github.recurrentkif.graph.operators.RelativePositionBias;
 import io.github.recurrentkif.graph.operators.Reshaping;
 import io.github.recurrentkif.graph.operators.RmsNorm;
 import io.github.recurrentkif.graph.operators.RotaryEmbedding;
+import io.github.recurrentkif.graph.operators.Softmax;
 import io.github.recurrentkif.graph.operators.Sum;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.runtime.Binding;
@@ -181,6 +183,10 @@ class OperatorTest {
       case "linear" -> new Linear(at(v, "x"), at(v, "w"));
       case "linear scaled" -> new Linear(at(v, "x"), at(v, "w"), 0.25f);
       case "low rank" -> new LowRankUpdate(at(v, "base"), at(v, "x"), at(v, "a"), at(v, "b"), 4);
+      case "gated low rank" ->
+          new GatedLowRankUpdate(
+              at(v, "base"), at(v, "x"), at(v, "a"), at(v, "b"), at(v, "gates"), 4);
+      case "softmax" -> new Softmax(at(v, "x"));
       case "embedding" -> new Embedding(at(v, "ids"), at(v, "table"));
       case "rms norm", "rms norm of small values" -> new RmsNorm(at(v, "x"), at(v, "scale"), 1e-6f);
       case "sum" -> new Sum(at(v, "a"), at(v, "b"));

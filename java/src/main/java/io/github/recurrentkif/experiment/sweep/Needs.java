@@ -4,7 +4,7 @@ import io.github.recurrentkif.experiment.RunConfiguration;
 import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.memory.ParameterLayout;
-import io.github.recurrentkif.model.LoraConfig;
+import io.github.recurrentkif.model.AdapterConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
@@ -34,7 +34,7 @@ public record Needs(Workload workload, long weights, long memory) {
     return speeds.knows(method) ? speeds.memory(method).orElse(memory) : memory;
   }
 
-  private record Artifacts(Path model, LoraConfig lora, Precision precision) {}
+  private record Artifacts(Path model, AdapterConfig adapter, Precision precision) {}
 
   private record Sizes(long weights, long trainable) {}
 
@@ -59,7 +59,7 @@ public record Needs(Workload workload, long weights, long memory) {
         Artifacts wanted =
             new Artifacts(
                 run.configuration().model(),
-                planned.lora(),
+                planned.adapter(),
                 planned.settings().get(Settings.PRECISION));
         Sizes sizes = prepared.computeIfAbsent(wanted, _ -> sizes(model, wanted, cache));
         boolean lean = run.backend().lean().orElse(false);
@@ -77,7 +77,11 @@ public record Needs(Workload workload, long weights, long memory) {
   private static Sizes sizes(ModelFolder model, Artifacts wanted, Path cache) {
     TrainingArtifacts artifacts =
         TrainingArtifacts.prepare(
-            model.config(), new Trainables.Adapter(wanted.lora()), true, wanted.precision(), cache);
+            model.config(),
+            new Trainables.Adapter(wanted.adapter()),
+            true,
+            wanted.precision(),
+            cache);
     long[] bytes = {0};
     artifacts
         .training()

@@ -13,7 +13,7 @@ import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.SafetensorsFile;
 import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.ModelFolder;
-import io.github.recurrentkif.model.PeftAdapter;
+import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.training.TextModel;
 import java.io.IOException;
@@ -67,7 +67,7 @@ public final class ModelCheck {
   }
 
   private void adapter(ModelFolder model) throws IOException {
-    PeftAdapter adapter = PeftAdapter.open(folder.resolve("adapter"));
+    StoredAdapter adapter = StoredAdapter.open(folder.resolve("adapter"));
     try (TextModel text =
         backend.openWithoutDropout(model, new Trainables.Adapter(adapter.config()))) {
       adapter.load(text.weights());

@@ -1,0 +1,174 @@
+"""Records losses, gradients and answers of small models with adapters that PEFT does not have.
+
+    python bench/python/record_adapters.py java/src/test/resources/io/github/recurrentkif/experiment/adapters.json
+
+The adapters are written out here as their definitions state them, over models of the Transformers
+library in float64; autograd differentiates. Element i of the adapter's tensor number n, in the order
+of their names, is 0.1 * sin(i + n + 1) in float32. Of a gradient g are kept its norm and the sum of
+g[i] * sin(i + 1).
+
+Sequence-to-sequence: models/tiny-t5, two sources of 9 and 6 tokens padded on the right, answers of 4
+and 3. Causal: the qwen2 of the tests, two texts of 11 and 8 tokens padded on the left, of which the
+last 3 are learned; the answers are to the 8 and 5 before them.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+ROOT = Path(__file__).resolve().parents[2]
+QWEN = ROOT / "java/src/test/resources/io/github/recurrentkif/experiment/verification/qwen2"
+ANSWER = 6
+
+
+def ids(rows, length, vocabulary):
+    return torch.tensor([[5 + (7 * i + 11 * r + i * i) % (vocabulary - 5) for i in range(length)] for r in range(rows)])
+
+
+def cut(answers, ends):
+    """Each row up to the first token that ends it."""
+    rows = []
+    for row in answers.tolist():
+        end = [i + 1 for i, token in enumerate(row) if token in ends]
+        rows.append(row[: end[0]] if end else row)
+    return rows
+
+
+class T5:
+    name = "t5"
+    targets = ("q", "v", "wo")
+
+    def __init__(self):
+        self.model = AutoModelForSeq2SeqLM.from_pretrained(ROOT / "models/tiny-t5").double().eval()
+        self.ids = ids(2, 9, 200)
+        self.mask = torch.ones_like(self.ids)
+        self.mask[1, 6:] = 0
+        self.ids[1, 6:] = 0
+        self.labels = ids(2, 4, 150)
+        self.labels[1, 3:] = -100
+
+    def prompts(self):
+        return self.ids, self.mask
+
+    def loss(self):
+        return self.model(input_ids=self.ids, attention_mask=self.mask, labels=self.labels).loss
+
+    def answers(self):
+        found = self.model.generate(
+            input_ids=self.ids, attention_mask=self.mask, max_new_tokens=ANSWER, do_sample=False
+        )
+        return cut(found[:, 1:], [1])
+
+
+class Qwen2:
+    name = "qwen2"
+    targets = ("q_proj", "v_proj", "down_proj")
+
+    def __init__(self):
+        model = AutoModelForCausalLM.from_pretrained(QWEN, dtype=torch.float32, attn_implementation="sdpa")
+        self.model = model.double().eval()
+        self.ids = ids(2, 11, 40)
+        self.mask = torch.ones_like(self.ids)
+        self.mask[1, :3] = 0
+        self.ids[1, :3] = 0
+        self.labels = torch.full_like(self.ids, -100)
+        self.labels[:, -3:] = self.ids[:, -3:]
+
+    def prompts(self):
+        return self.ids[:, :-3], self.mask[:, :-3]
+
+    def loss(self):
+        return self.model(input_ids=self.ids, attention_mask=self.mask, labels=self.labels).loss
+
+    def answers(self):
+        prompts, mask = self.prompts()
+        found = self.model.generate(
+            input_ids=prompts, attention_mask=mask, max_new_tokens=ANSWER, do_sample=False
+        )
+        return cut(found[:, prompts.shape[1] :], [2, 3])
+
+
+def fill(tensors):
+    """Gives tensors by name their values, as leaves."""
+    for n, name in enumerate(sorted(tensors)):
+        count = tensors[name].numel()
+        values = (0.1 * torch.sin(torch.arange(count).double() + n + 1)).float().double()
+        tensors[name].data = values.reshape(tensors[name].shape)
+
+
+def adapted(family):
+    """Names and linear layers that get an adapter."""
+    return [
+        (name, module)
+        for name, module in family.model.named_modules()
+        if isinstance(module, torch.nn.Linear) and name.split(".")[-1] in family.targets
+    ]
+
+
+def replace(model, name, module):
+    parent, _, last = name.rpartition(".")
+    setattr(model.get_submodule(parent), last, module)
+
+
+class MixtureLinear(torch.nn.Module):
+    """y = x W^T + scale * sum of g_e(x) * (x A_e^T) B_e^T, g = softmax(x R^T)."""
+
+    def __init__(self, base, experts, rank, scale):
+        super().__init__()
+        self.base, self.rank, self.scale = base, rank, scale
+        self.a = torch.nn.Parameter(torch.zeros(experts * rank, base.in_features).double())
+        self.b = torch.nn.Parameter(torch.zeros(base.out_features, experts * rank).double())
+        self.router = torch.nn.Parameter(torch.zeros(experts, base.in_features).double())
+
+    def __getattr__(self, name):
+        # T5 asks a layer for the type of its weight.
+        return self.base.weight if name == "weight" else super().__getattr__(name)
+
+    def forward(self, x):
+        gates = torch.softmax(x @ self.router.T, -1)
+        y = self.base(x)
+        for e, (a, b) in enumerate(zip(self.a.split(self.rank), self.b.split(self.rank, dim=1))):
+            y = y + self.scale * gates[..., e : e + 1] * ((x @ a.T) @ b.T)
+        return y
+
+
+def mixture(family):
+    tensors = {}
+    for name, module in adapted(family):
+        layer = MixtureLinear(module, experts=3, rank=2, scale=1.5)
+        replace(family.model, name, layer)
+        tensors[name + ".lora_A.weight"] = layer.a
+        tensors[name + ".lora_B.weight"] = layer.b
+        tensors[name + ".router.weight"] = layer.router
+    return tensors
+
+
+KINDS = {"mixture": mixture}
+
+
+def record(family, kind):
+    for parameter in family.model.parameters():
+        parameter.requires_grad_(False)
+    tensors = KINDS[kind](family)
+    fill(tensors)
+    loss = family.loss()
+    loss.backward()
+    gradients = {}
+    for name in sorted(tensors):
+        g = tensors[name].grad.reshape(-1)
+        along = torch.sin(torch.arange(g.numel()).double() + 1)
+        gradients[name] = [g.norm().item(), (g * along).sum().item()]
+    return {
+        "model": family.name,
+        "kind": kind,
+        "loss": loss.item(),
+        "gradients": gradients,
+        "answers": family.answers(),
+    }
+
+
+records = [record(family(), kind) for kind in KINDS for family in (T5, Qwen2)]
+Path(sys.argv[1]).write_text("[\n" + ",\n".join(json.dumps(r) for r in records) + "\n]\n")

@@ -1,0 +1,205 @@
+package io.github.recurrentkif.experiment;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+
+import io.github.recurrentkif.data.Batch;
+import io.github.recurrentkif.experiment.verification.Measure;
+import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.model.AdapterConfig;
+import io.github.recurrentkif.model.LoraConfig;
+import io.github.recurrentkif.model.MixtureConfig;
+import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.StoredAdapter;
+import io.github.recurrentkif.model.Trainables;
+import io.github.recurrentkif.training.TextModel;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.ObjectMapper;
+
+/**
+ * Adapters that PEFT does not have against the same in PyTorch, float64 (adapters.json, made by
+ * bench/python/record_adapters.py): loss, gradients and answers.
+ */
+class AdaptersTest {
+
+  @TempDir private static Path temporary;
+
+  @BeforeAll
+  static void extract() {
+    BuiltInModel.extract(temporary.resolve("t5"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "t5, mixture, padded",
+    "t5, mixture, packed",
+    "qwen2, mixture, padded",
+    "qwen2, mixture, packed"
+  })
+  void lossGradientsAndAnswersAreThoseOfPyTorch(String name, String kind, String graph)
+      throws Exception {
+    JsonNode expected = recorded(name, kind);
+    AdapterConfig config = config(name, kind);
+    Path stored = temporary.resolve(String.join("-", name, kind, graph));
+    try (Backend backend = backend(graph);
+        ModelFolder model = ModelFolder.open(folder(name), backend.cache());
+        TextModel text = backend.openWithoutDropout(model, new Trainables.Adapter(config));
+        TextModel again = backend.openWithoutDropout(model, new Trainables.Adapter(config));
+        ParameterVector gradient =
+            new ParameterVector(text.weights().layout(), backend.kernels().device())) {
+      fill(text.weights());
+      double loss =
+          text.objective()
+              .gradient(
+                  name.equals("t5") ? sequenceToSequence() : causal(),
+                  RandomKey.ofSeed(0),
+                  gradient);
+      assertEquals(expected.path("loss").doubleValue(), loss, 2e-5);
+      List<String> names = names(gradient.layout());
+      assertEquals(names.size(), expected.path("gradients").size());
+      for (String tensor : names) {
+        JsonNode recorded = expected.path("gradients").path(tensor);
+        float[] g = gradient.download(tensor);
+        double norm = 0;
+        double along = 0;
+        for (int i = 0; i < g.length; i++) {
+          norm += (double) g[i] * g[i];
+          along += g[i] * Math.sin(i + 1);
+        }
+        double size = recorded.path(0).doubleValue();
+        assertEquals(size, Math.sqrt(norm), 2e-4 * size + 1e-7, tensor);
+        assertEquals(recorded.path(1).doubleValue(), along, 5e-4 * size + 1e-7, tensor);
+      }
+      requireAnswers(expected, text, name);
+
+      StoredAdapter.write(stored, config, model.config(), "base", text.weights());
+      StoredAdapter found = StoredAdapter.open(stored);
+      assertEquals(config, found.config());
+      found.load(again.weights());
+      requireAnswers(expected, again, name);
+    }
+  }
+
+  private static void requireAnswers(JsonNode expected, TextModel text, String name) {
+    List<long[]> answers = text.decoder().decode(prompts(name), 6);
+    assertEquals(2, answers.size());
+    for (int row = 0; row < 2; row++) {
+      List<Long> tokens = new ArrayList<>();
+      expected.path("answers").path(row).forEach(token -> tokens.add(token.longValue()));
+      assertArrayEquals(
+          tokens.stream().mapToLong(Long::longValue).toArray(), answers.get(row), "row " + row);
+    }
+  }
+
+  private static AdapterConfig config(String name, String kind) {
+    LinkedHashSet<String> targets =
+        new LinkedHashSet<>(
+            name.equals("t5")
+                ? List.of("q", "v", "wo")
+                : List.of("q_proj", "v_proj", "down_proj"));
+    LoraConfig lora = new LoraConfig(2, 3, 0.1, targets);
+    return switch (kind) {
+      case "mixture" -> MixtureConfig.of(lora, 3);
+      default -> throw new IllegalArgumentException(kind);
+    };
+  }
+
+  private static JsonNode recorded(String name, String kind) throws IOException {
+    try (InputStream file = AdaptersTest.class.getResourceAsStream("adapters.json")) {
+      assertNotNull(file);
+      for (JsonNode record : new ObjectMapper().readTree(file)) {
+        if (record.path("model").asString().equals(name)
+            && record.path("kind").asString().equals(kind)) {
+          return record;
+        }
+      }
+    }
+    throw new AssertionError("nothing is recorded of " + kind + " on " + name);
+  }
+
+  private static Backend backend(String graph) {
+    Path cache = temporary.resolve("cache");
+    return graph.equals("packed") ? TestBackend.withOperators(cache) : TestBackend.open(cache);
+  }
+
+  private static Path folder(String name) throws Exception {
+    return name.equals("t5")
+        ? temporary.resolve("t5")
+        : Path.of(Objects.requireNonNull(Measure.class.getResource(name)).toURI());
+  }
+
+  private static List<String> names(ParameterLayout layout) {
+    return layout.tensors().stream().map(ParameterLayout.Tensor::name).sorted().toList();
+  }
+
+  private static void fill(ParameterVector weights) {
+    List<String> names = names(weights.layout());
+    for (int n = 0; n < names.size(); n++) {
+      float[] values = new float[(int) weights.layout().tensor(names.get(n)).elements()];
+      for (int i = 0; i < values.length; i++) {
+        values[i] = (float) (0.1 * Math.sin(i + n + 1.0));
+      }
+      weights.upload(names.get(n), MemorySegment.ofArray(values));
+    }
+  }
+
+  // The samples of the recording
+
+  private static long[] ids(int length, int row, int vocabulary) {
+    return IntStream.range(0, length)
+        .mapToLong(i -> 5 + (7L * i + 11L * row + (long) i * i) % (vocabulary - 5))
+        .toArray();
+  }
+
+  private static Batch sequenceToSequence() {
+    long[] source = new long[18];
+    long[] mask = new long[18];
+    long[] labels = new long[8];
+    Arrays.fill(labels, Batch.IGNORED);
+    for (int row = 0; row < 2; row++) {
+      int length = row == 0 ? 9 : 6;
+      System.arraycopy(ids(length, row, 200), 0, source, 9 * row, length);
+      Arrays.fill(mask, 9 * row, 9 * row + length, 1);
+      int answer = row == 0 ? 4 : 3;
+      System.arraycopy(ids(answer, row, 150), 0, labels, 4 * row, answer);
+    }
+    return new Batch(2, 9, 4, source, mask, labels);
+  }
+
+  private static Batch causal() {
+    long[] source = new long[22];
+    long[] mask = new long[22];
+    long[] labels = new long[22];
+    Arrays.fill(labels, Batch.IGNORED);
+    for (int row = 0; row < 2; row++) {
+      int first = row == 0 ? 0 : 3;
+      System.arraycopy(ids(11, row, 40), first, source, 11 * row + first, 11 - first);
+      Arrays.fill(mask, 11 * row + first, 11 * row + 11, 1);
+      System.arraycopy(source, 11 * row + 8, labels, 11 * row + 8, 3);
+    }
+    return new Batch(2, 11, 11, source, mask, labels);
+  }
+
+  private static List<long[]> prompts(String name) {
+    return name.equals("t5")
+        ? List.of(ids(9, 0, 200), ids(6, 1, 200))
+        : List.of(ids(8, 0, 40), Arrays.copyOfRange(ids(8, 1, 40), 3, 8));
+  }
+}
