@@ -5,7 +5,7 @@
 The adapters are written out here as their definitions state them, over models of the Transformers
 library in float64; autograd differentiates. Element i of the adapter's tensor number n, in the order
 of their names, is 0.1 * sin(i + n + 1) in float32. Of a gradient g are kept its norm and the sum of
-g[i] * sin(i + 1).
+g[i] * sin(i * i).
 
 Sequence-to-sequence: models/tiny-t5, two sources of 9 and 6 tokens padded on the right, answers of 4
 and 3. Causal: the qwen2 of the tests, two texts of 11 and 8 tokens padded on the left, of which the
@@ -39,6 +39,8 @@ def cut(answers, ends):
 
 class T5:
     name = "t5"
+    ends = [1]
+    pull = 0.0
     targets = ("q", "v", "wo")
 
     def __init__(self):
@@ -60,11 +62,13 @@ class T5:
         found = self.model.generate(
             input_ids=self.ids, attention_mask=self.mask, max_new_tokens=ANSWER, do_sample=False
         )
-        return cut(found[:, 1:], [1])
+        return cut(found[:, 1:], self.ends)
 
 
 class Qwen2:
     name = "qwen2"
+    ends = [2, 3]
+    pull = 0.0
     targets = ("q_proj", "v_proj", "down_proj")
 
     def __init__(self):
@@ -88,7 +92,7 @@ class Qwen2:
         found = self.model.generate(
             input_ids=prompts, attention_mask=mask, max_new_tokens=ANSWER, do_sample=False
         )
-        return cut(found[:, prompts.shape[1] :], [2, 3])
+        return cut(found[:, prompts.shape[1] :], self.ends)
 
 
 def fill(tensors):
@@ -146,7 +150,60 @@ def mixture(family):
     return tensors
 
 
-KINDS = {"mixture": mixture}
+class Pool:
+    """4 soft prompts of 2 vectors, the 2 before a text whose keys are most like its mean embedding."""
+
+    PULL = 0.5
+
+    def __init__(self, family):
+        self.table = family.model.get_input_embeddings()
+        width = self.table.weight.shape[1]
+        self.vectors = torch.nn.Parameter(torch.zeros(8, width).double())
+        self.keys = torch.nn.Parameter(torch.zeros(4, width).double())
+
+    def before(self, ids, mask, queries):
+        """Embeddings and mask of every row with its prompts before its text; the loss of the keys."""
+        rows, masks, loss = [], [], 0.0
+        for row, seen, query in zip(ids, mask, queries):
+            mean = self.table(query).mean(0)
+            cosines = torch.nn.functional.cosine_similarity(self.keys, mean[None], dim=1)
+            chosen = torch.topk(cosines, 2).indices
+            loss = loss + self.PULL * (1 - cosines[chosen]).sum() / len(ids)
+            prompts = torch.cat([self.vectors[2 * m : 2 * m + 2] for m in chosen.tolist()])
+            first = int(seen.nonzero()[0])
+            embedded = self.table(row)
+            rows.append(torch.cat([embedded[:first], prompts, embedded[first:]]))
+            masks.append(torch.cat([seen[:first], torch.ones(4, dtype=seen.dtype), seen[first:]]))
+        return torch.stack(rows), torch.stack(masks), loss
+
+
+def prompt_pool(family):
+    pool = Pool(family)
+    causal = isinstance(family, Qwen2)
+    prompts, asked = family.prompts()
+    queries = [row[seen == 1] for row, seen in zip(prompts, asked)]
+
+    def loss():
+        embedded, mask, pull = pool.before(family.ids, family.mask, queries)
+        labels = family.labels
+        if causal:
+            labels = torch.cat([torch.full((2, 4), -100), labels], 1)
+        entropy = family.model(inputs_embeds=embedded, attention_mask=mask, labels=labels).loss
+        family.pull = pull
+        return entropy
+
+    def answers():
+        embedded, mask, _ = pool.before(prompts, asked, queries)
+        found = family.model.generate(
+            inputs_embeds=embedded, attention_mask=mask, max_new_tokens=ANSWER, do_sample=False
+        )
+        return cut(found if causal else found[:, 1:], family.ends)
+
+    family.loss, family.answers = loss, answers
+    return {"prompts.weight": pool.vectors, "prompts.keys": pool.keys}
+
+
+KINDS = {"mixture": mixture, "prompt-pool": prompt_pool}
 
 
 def record(family, kind):
@@ -155,11 +212,11 @@ def record(family, kind):
     tensors = KINDS[kind](family)
     fill(tensors)
     loss = family.loss()
-    loss.backward()
+    (loss + family.pull).backward()
     gradients = {}
     for name in sorted(tensors):
         g = tensors[name].grad.reshape(-1)
-        along = torch.sin(torch.arange(g.numel()).double() + 1)
+        along = torch.sin(torch.arange(g.numel()).double() ** 2)
         gradients[name] = [g.norm().item(), (g * along).sum().item()]
     return {
         "model": family.name,

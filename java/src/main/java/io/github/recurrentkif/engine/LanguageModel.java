@@ -17,7 +17,6 @@ import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.AdapterConfig;
-import io.github.recurrentkif.model.LoraInitialization;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
@@ -72,7 +71,7 @@ public final class LanguageModel implements AutoCloseable {
 
   static LanguageModel withNewAdapter(Backend backend, Path path, Settings settings) {
     LanguageModel model = open(backend, path, settings, null);
-    LoraInitialization.initialize(model.weights(), model.key.at(INITIAL_WEIGHTS));
+    model.text.initialize(model.key.at(INITIAL_WEIGHTS));
     return model;
   }
 
@@ -99,7 +98,12 @@ public final class LanguageModel implements AutoCloseable {
       Tokenizer tokenizer = Tokenizer.open(path);
       try {
         return new LanguageModel(
-            backend, path, settings, adapter != null ? adapter : settings.lora(), folder, tokenizer);
+            backend,
+            path,
+            settings,
+            adapter != null ? adapter : settings.lora(),
+            folder,
+            tokenizer);
       } catch (RuntimeException e) {
         tokenizer.close();
         throw e;

@@ -106,6 +106,7 @@ public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kerne
     require(precision);
     return new TextModel(
         model,
+        trainables,
         TrainingArtifacts.prepare(model.config(), trainables, dropout, precision, cache),
         runtime,
         options,

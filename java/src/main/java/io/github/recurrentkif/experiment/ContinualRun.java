@@ -222,7 +222,7 @@ public final class ContinualRun implements AutoCloseable {
           Checkpoint.read(folder.checkpoints(), learner, method, listener::notice)
               .orElse(Checkpoint.START);
       if (state.equals(Checkpoint.START)) {
-        LoraInitialization.initialize(text.weights(), key.at(INITIAL_WEIGHTS));
+        text.initialize(key.at(INITIAL_WEIGHTS));
       }
       AccuracyMatrix matrix = state.matrix();
       try (EventLog events =

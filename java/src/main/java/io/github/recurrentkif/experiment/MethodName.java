@@ -22,6 +22,7 @@ import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.AdapterConfig;
 import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.MixtureConfig;
+import io.github.recurrentkif.model.PromptPoolConfig;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -69,6 +70,10 @@ public enum MethodName {
       "a mixture of low-rank experts in every layer, weighed token by token by a router",
       Form.OF_EXPERTS,
       _ -> new SequentialLora<>()),
+  L2P(
+      "a pool of soft prompts before the text, chosen by their keys; no LoRA",
+      Form.OF_PROMPTS,
+      _ -> new SequentialLora<>()),
   PER_TASK(
       "an adapter for each task, chosen by who asks: nothing shared or forgotten",
       Form.AS_SET,
@@ -86,7 +91,9 @@ public enum MethodName {
     /** As set, for every task of the stream: their adapters lie side by side in one. */
     FOR_EACH_TASK,
     /** Several of those that are set in every layer, of which a router weighs the outputs. */
-    OF_EXPERTS
+    OF_EXPERTS,
+    /** No LoRA: soft prompts. */
+    OF_PROMPTS
   }
 
   private final String description;
@@ -177,6 +184,12 @@ public enum MethodName {
       case OBSERVED -> one.withObservation();
       case FOR_EACH_TASK -> one.sideBySide(tasks);
       case OF_EXPERTS -> MixtureConfig.of(one, settings.get(Settings.EXPERTS));
+      case OF_PROMPTS ->
+          new PromptPoolConfig(
+              settings.get(Settings.PROMPTS),
+              settings.get(Settings.PROMPT_LENGTH),
+              settings.get(Settings.PROMPTS_CHOSEN),
+              settings.get(Settings.KEY_PULL));
     };
   }
 

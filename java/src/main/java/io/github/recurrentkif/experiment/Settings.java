@@ -158,6 +158,15 @@ public final class Settings {
       Setting.below("meta-momentum", 0.5, 1, "share of the corrected past hypergradient; vr-mcl");
   public static final Setting<Integer> EXPERTS =
       Setting.whole("experts", 4, 1, 256, "of every layer, each of rank lora-rank; moe-lora");
+  public static final Setting<Integer> PROMPTS =
+      Setting.whole("prompts", 10, 1, 4096, "soft prompts in the pool; l2p");
+  public static final Setting<Integer> PROMPT_LENGTH =
+      Setting.whole("prompt-length", 5, 1, 512, "vectors of a soft prompt; l2p");
+  public static final Setting<Integer> PROMPTS_CHOSEN =
+      Setting.whole("prompts-chosen", 5, 1, 512, "prompts before a text; l2p");
+  public static final Setting<Double> KEY_PULL =
+      Setting.upTo(
+          "key-pull", 0.5, 1e6, "weight of the loss that draws chosen keys to the texts; l2p");
   public static final Setting<Integer> LORA_RANK =
       Setting.whole("lora-rank", 8, 1, 4096, "rank of the adapter");
   public static final Setting<Double> LORA_ALPHA =
@@ -282,6 +291,10 @@ public final class Settings {
           META_RATE_STEP,
           META_MOMENTUM,
           EXPERTS,
+          PROMPTS,
+          PROMPT_LENGTH,
+          PROMPTS_CHOSEN,
+          KEY_PULL,
           LORA_RANK,
           LORA_ALPHA,
           LORA_DROPOUT,

@@ -12,7 +12,7 @@ import java.util.SequencedMap;
  *
  * <p>Parameters come in two kinds. A frozen one is an initializer without data: whoever opens the
  * model hands in the memory. A trainable one is an input, so that its memory may change between
- * runs, and has a gradient.
+ * runs, and has a gradient; unless it is trained elsewhere, when the graph only knows its place.
  */
 public final class Graph {
 
@@ -30,7 +30,13 @@ public final class Graph {
   private final List<Application> tape = new ArrayList<>();
   private final Nodes nodes = new Nodes();
 
-  private record Parameter(Value value, Shape shape, boolean trainable) {}
+  private enum Use {
+    FROZEN,
+    TRAINED,
+    TRAINED_ELSEWHERE
+  }
+
+  private record Parameter(Value value, Shape shape, Use use) {}
 
   /** A value given at every run. */
   public Value input(String name, ElementType type, Dimension... dimensions) {
@@ -41,23 +47,28 @@ public final class Graph {
 
   /** A parameter that stays as it is; asking again for the same name gives the same value. */
   public Value frozen(String name, Shape shape) {
-    return parameter(name, shape, false);
+    return parameter(name, shape, Use.FROZEN);
   }
 
   /** A parameter that is trained; asking again for the same name gives the same value. */
   public Value trainable(String name, Shape shape) {
-    return parameter(name, shape, true);
+    return parameter(name, shape, Use.TRAINED);
   }
 
-  private Value parameter(String name, Shape shape, boolean trainable) {
+  /** A parameter among the trained ones that nothing here reads: who does owes it its gradient. */
+  public void trainedElsewhere(String name, Shape shape) {
+    parameter(name, shape, Use.TRAINED_ELSEWHERE);
+  }
+
+  private Value parameter(String name, Shape shape, Use use) {
     Parameter known = parameters.get(name);
     if (known == null) {
-      known = new Parameter(new Value(name, trainable), shape, trainable);
+      known = new Parameter(new Value(name, use == Use.TRAINED), shape, use);
       parameters.put(name, known);
-      if (trainable) {
+      if (use == Use.TRAINED) {
         inputs.add(new Port(known.value(), ElementType.FLOAT32, fixed(shape)));
       }
-    } else if (!known.shape().equals(shape) || known.trainable() != trainable) {
+    } else if (!known.shape().equals(shape) || known.use() != use) {
       throw new IllegalArgumentException(
           "parameter '%s' is %s, asked for as %s".formatted(name, known.shape(), shape));
     }
@@ -96,7 +107,7 @@ public final class Graph {
     }
     for (var entry : parameters.entrySet()) {
       Parameter parameter = entry.getValue();
-      if (parameter.trainable()) {
+      if (parameter.use() == Use.TRAINED) {
         Value gradient = gradients.of(parameter.value());
         if (gradient == null) {
           throw new IllegalStateException(
@@ -155,7 +166,7 @@ public final class Graph {
     SequencedMap<String, Shape> chosen = new LinkedHashMap<>();
     parameters.forEach(
         (name, parameter) -> {
-          if (parameter.trainable() == trainable) {
+          if ((parameter.use() != Use.FROZEN) == trainable) {
             chosen.put(name, parameter.shape());
           }
         });

@@ -7,12 +7,14 @@ import io.github.recurrentkif.graph.operators.BiasAddition;
 import io.github.recurrentkif.graph.operators.Embedding;
 import io.github.recurrentkif.graph.operators.GatedLowRankUpdate;
 import io.github.recurrentkif.graph.operators.Linear;
+import io.github.recurrentkif.graph.operators.SoftEmbedding;
 import io.github.recurrentkif.graph.operators.Softmax;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.HashSet;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the layers of a transformer have in common, over the parameters of one graph: which are
@@ -37,8 +39,29 @@ final class Layers {
         : graph.frozen(name, shape);
   }
 
-  Value embedded(Value ids, Value table) {
-    return graph.apply(new Embedding(ids, table));
+  /** What the tokens of the decoder of a model with an encoder mean. */
+  Value embedded(Value ids, Embeddings embeddings) {
+    return graph.apply(new Embedding(ids, table(embeddings)));
+  }
+
+  /** What the tokens of a text mean, soft prompts among them where the adapter has such. */
+  Value embeddedText(Value ids, Embeddings embeddings) {
+    if (!(trainables instanceof Trainables.Adapter(PromptPoolConfig pool))) {
+      return embedded(ids, embeddings);
+    }
+    int width = embeddings.width();
+    Value vectors = graph.trainable(PromptPoolConfig.VECTORS, Shape.of(pool.vectors(), width));
+    graph.trainedElsewhere(PromptPoolConfig.KEYS, Shape.of(pool.prompts(), width));
+    return graph.apply(
+        new SoftEmbedding(
+            ids, table(embeddings), embeddings.vocabulary(), vectors, pool.vectors()));
+  }
+
+  /** The table [vocabulary, width] of that name. */
+  record Embeddings(String name, int vocabulary, int width) {}
+
+  Value table(Embeddings embeddings) {
+    return parameter(embeddings.name(), Shape.of(embeddings.vocabulary(), embeddings.width()));
   }
 
   Value norm(Value x, String name, int width, float epsilon) {
@@ -56,33 +79,39 @@ final class Layers {
     if (biased) {
       y = graph.apply(new BiasAddition(y, parameter(module + ".bias", Shape.of(out))));
     }
-    if (!(trainables instanceof Trainables.Adapter adapter) || !adapter.lora().adapts(module)) {
+    LoraConfig lora = loraOf(module);
+    if (lora == null) {
       return y;
     }
-    LoraConfig lora = adapter.lora();
     lora.targets().stream().filter(t -> module.endsWith("." + t)).forEach(usedTargets::add);
     Value a = graph.trainable(module + ".lora_A.weight", Shape.of(lora.rank(), in));
     Value b = graph.trainable(module + ".lora_B.weight", Shape.of(out, lora.rank()));
     if (lora.observed()) {
       rows.magnitudes().add(module, x, side, a, b, lora.rank(), (int) out);
     }
-    return switch (adapter.config()) {
-      case LoraConfig _ ->
-          rows.adapted(
-              y, x, side, new TokenRows.Adapter(a, b, lora.scale(), (int) in, lora.dropout()));
-      case MixtureConfig mixture -> {
-        Value router = graph.trainable(module + ".router.weight", Shape.of(mixture.experts(), in));
-        Value gates = graph.apply(new Softmax(graph.apply(new Linear(x, router))));
-        Value dropped = rows.dropped(x, side, (int) in, lora.dropout());
-        yield graph.apply(new GatedLowRankUpdate(y, dropped, a, b, gates, lora.scale()));
-      }
-    };
+    if (!(trainables instanceof Trainables.Adapter(MixtureConfig mixture))) {
+      return rows.adapted(
+          y, x, side, new TokenRows.Adapter(a, b, lora.scale(), (int) in, lora.dropout()));
+    }
+    Value router = graph.trainable(module + ".router.weight", Shape.of(mixture.experts(), in));
+    Value gates = graph.apply(new Softmax(graph.apply(new Linear(x, router))));
+    Value dropped = rows.dropped(x, side, (int) in, lora.dropout());
+    return graph.apply(new GatedLowRankUpdate(y, dropped, a, b, gates, lora.scale()));
+  }
+
+  /** The low-rank adapter of a linear layer, if it has one. */
+  private @Nullable LoraConfig loraOf(String module) {
+    LoraConfig lora = lora();
+    return lora != null && lora.adapts(module) ? lora : null;
+  }
+
+  private @Nullable LoraConfig lora() {
+    return trainables instanceof Trainables.Adapter adapter ? adapter.lora() : null;
   }
 
   /** Whether a linear layer is its weight alone. */
   private boolean isPlain(String module, boolean biased) {
-    return !biased
-        && !(trainables instanceof Trainables.Adapter adapter && adapter.lora().adapts(module));
+    return !biased && loraOf(module) == null;
   }
 
   /** What a branch gives back to the stream x: {@code x + drop(linear layer of h)}. */
@@ -124,8 +153,9 @@ final class Layers {
    * @throws InputException if the adapter has a target that no linear layer so far has met
    */
   void requireTargetsMet(String family, String modules) {
-    if (trainables instanceof Trainables.Adapter adapter) {
-      for (String target : adapter.lora().targets()) {
+    LoraConfig lora = lora();
+    if (lora != null) {
+      for (String target : lora.targets()) {
         if (!usedTargets.contains(target)) {
           throw new InputException(
               "the adapter's target module '"

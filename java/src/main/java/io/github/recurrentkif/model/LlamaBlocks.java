@@ -54,7 +54,7 @@ final class LlamaBlocks {
   /** The same for the rows that are asked for. */
   Value forward(Value ids, Turning turning, Attending attending, Asked asked) {
     Asked all = new Asked(rows -> rows, turning, attending);
-    Value x = layers.embedded(ids, embedding());
+    Value x = layers.embeddedText(ids, embeddings());
     for (int layer = 0; layer < config.layers(); layer++) {
       String block = "model.layers." + layer;
       Asked here = layer == config.layers() - 1 ? asked : all;
@@ -122,15 +122,15 @@ final class LlamaBlocks {
     return layers.norm(x, name, width, config.normEpsilon());
   }
 
-  private Value embedding() {
-    return layers.parameter(
-        config.embeddingName(), Shape.of(config.vocabularySize(), config.modelWidth()));
+  private Layers.Embeddings embeddings() {
+    return new Layers.Embeddings(
+        config.embeddingName(), config.vocabularySize(), config.modelWidth());
   }
 
   TokenRows.Head head() {
     Value weight =
         config.tiedHead()
-            ? embedding()
+            ? layers.table(embeddings())
             : layers.parameter(
                 "lm_head.weight", Shape.of(config.vocabularySize(), config.modelWidth()));
     return new TokenRows.Head(weight, config.vocabularySize(), 1);

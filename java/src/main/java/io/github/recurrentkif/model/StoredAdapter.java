@@ -39,6 +39,7 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
 
   private static final String KIND = "kif_adapter";
   private static final String MIXTURE = "mixture-of-lora";
+  private static final String PROMPTS = "prompt-pool";
 
   /**
    * Reads the configuration of an adapter.
@@ -90,7 +91,15 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
     return switch (kind) {
       case "" -> PeftAdapter.read(json, file);
       case MIXTURE -> new MixtureConfig(PeftAdapter.lora(json, config), config.positive("experts"));
-      default -> throw config.unsupported(KIND, '"' + kind + '"', '"' + MIXTURE + '"');
+      case PROMPTS ->
+          new PromptPoolConfig(
+              config.positive("prompts"),
+              config.positive("length"),
+              config.positive("chosen"),
+              config.number("pull", 0));
+      default ->
+          throw config.unsupported(
+              KIND, '"' + kind + '"', '"' + MIXTURE + "\" or \"" + PROMPTS + '"');
     };
   }
 
@@ -143,7 +152,8 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
   }
 
   /**
-   * Writes an adapter; one that is a LoRA as PEFT loads it. The folder appears complete, or not at all.
+   * Writes an adapter; one that is a LoRA as PEFT loads it. The folder appears complete, or not at
+   * all.
    *
    * @param model of the backbone
    * @param base what PEFT should load it onto: the model's folder, as the user named it
@@ -188,6 +198,13 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
         json.put("experts", mixture.experts());
         PeftAdapter.describe(json, mixture.lora());
       }
+      case PromptPoolConfig pool -> {
+        json.put(KIND, PROMPTS);
+        json.put("prompts", pool.prompts());
+        json.put("length", pool.length());
+        json.put("chosen", pool.chosen());
+        json.put("pull", pool.pull());
+      }
     }
     byte[] bytes =
         JsonMapper.builder()
@@ -203,7 +220,9 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
       for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
         MemorySegment host = arena.allocate(tensor.elements() * Float.BYTES, Float.BYTES);
         weights.device().download(weights.slice(tensor), host);
-        tensors.add(new StoredTensor(PeftAdapter.PREFIX + tensor.name(), DataType.F32, tensor.shape(), host));
+        tensors.add(
+            new StoredTensor(
+                PeftAdapter.PREFIX + tensor.name(), DataType.F32, tensor.shape(), host));
       }
       SequencedMap<String, String> metadata = new LinkedHashMap<>();
       metadata.put("format", "pt");

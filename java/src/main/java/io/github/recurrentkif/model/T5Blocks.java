@@ -30,7 +30,7 @@ final class T5Blocks {
   Value encoder() {
     TokenRows.Attending attending = attending(Side.SOURCE, Side.SOURCE, false);
     Value bias = rows.positionBias(distanceBias("encoder", true), attending);
-    Value x = dropped(embedding(rows.ids(Side.SOURCE)), Side.SOURCE);
+    Value x = dropped(layers.embeddedText(rows.ids(Side.SOURCE), embeddings()), Side.SOURCE);
     for (int layer = 0; layer < config.encoderLayers(); layer++) {
       String block = "encoder.block." + layer + ".layer.";
       Value h = norm(x, block + "0.layer_norm.weight");
@@ -78,7 +78,7 @@ final class T5Blocks {
 
   /** The rows of the target, ready for the head. */
   Value decoder(Value ids, DecoderAttention attention) {
-    Value x = dropped(embedding(ids), Side.TARGET);
+    Value x = dropped(layers.embedded(ids, embeddings()), Side.TARGET);
     for (int layer = 0; layer < config.decoderLayers(); layer++) {
       String self = selfAttention(layer);
       Value h = norm(x, decoderLayer(layer, 0) + ".layer_norm.weight");
@@ -131,19 +131,15 @@ final class T5Blocks {
     return decoderLayer(decoderLayer, 1) + ".EncDecAttention";
   }
 
-  Value embedding(Value ids) {
-    return layers.embedded(ids, sharedEmbedding());
-  }
-
-  private Value sharedEmbedding() {
-    return layers.parameter(
-        "shared.weight", Shape.of(config.vocabularySize(), config.modelWidth()));
+  private Layers.Embeddings embeddings() {
+    return new Layers.Embeddings(
+        config.embeddingName(), config.vocabularySize(), config.modelWidth());
   }
 
   TokenRows.Head head() {
     Value weight =
         config.tiedHead()
-            ? sharedEmbedding()
+            ? layers.table(embeddings())
             : layers.parameter(
                 "lm_head.weight", Shape.of(config.vocabularySize(), config.modelWidth()));
     float scale = config.scaledHead() ? (float) Math.pow(config.modelWidth(), -0.5) : 1;

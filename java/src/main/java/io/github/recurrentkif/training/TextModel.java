@@ -2,11 +2,16 @@ package io.github.recurrentkif.training;
 
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.LlamaConfig;
+import io.github.recurrentkif.model.LoraInitialization;
+import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.PromptPoolConfig;
 import io.github.recurrentkif.model.T5Config;
+import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.runtime.ExecutionProvider;
 import io.github.recurrentkif.runtime.OnnxRuntime;
@@ -33,6 +38,7 @@ public final class TextModel implements AutoCloseable {
   private final SessionOptions options;
   private final Kernels kernels;
   private final ParameterVector weights;
+  private final @Nullable PromptPool prompts;
 
   /** The backbone on the device, where that is not the processor. */
   private final Map<String, MemorySegment> frozen = new HashMap<>();
@@ -44,9 +50,12 @@ public final class TextModel implements AutoCloseable {
 
   /**
    * The model, artifacts, runtime and kernels belong to the caller and must outlive this object.
+   *
+   * @param trainables what the artifacts were prepared for
    */
   public TextModel(
       ModelFolder model,
+      Trainables trainables,
       TrainingArtifacts artifacts,
       OnnxRuntime runtime,
       SessionOptions options,
@@ -57,6 +66,24 @@ public final class TextModel implements AutoCloseable {
     this.options = options;
     this.kernels = kernels;
     this.weights = new ParameterVector(artifacts.layout(), kernels.device());
+    this.prompts =
+        trainables instanceof Trainables.Adapter(PromptPoolConfig pool) ? prompts(pool) : null;
+  }
+
+  private PromptPool prompts(PromptPoolConfig pool) {
+    ModelConfig config = model.config();
+    long width = artifacts.layout().tensor(PromptPoolConfig.KEYS).shape().dimension(1);
+    MemorySegment table =
+        model.weight(config.embeddingName(), Shape.of(config.vocabularySize(), width));
+    return new PromptPool(pool, config, table, weights);
+  }
+
+  /** Sets the weights of a new adapter; the same key gives the same. */
+  public void initialize(RandomKey key) {
+    LoraInitialization.initialize(weights, key);
+    if (prompts != null) {
+      prompts.initialize(key.at(weights.layout().tensors().size()));
+    }
   }
 
   /** What is trained; zeros at first. */
@@ -76,6 +103,11 @@ public final class TextModel implements AutoCloseable {
    * @param tokensPerPass of packed rows, see {@link PackedObjective}; the first call decides
    */
   public Objective<Batch> objective(int tokensPerPass) {
+    Objective<Batch> objective = objectiveOfTokens(tokensPerPass);
+    return prompts == null ? objective : new PromptedObjective(objective, prompts);
+  }
+
+  private Objective<Batch> objectiveOfTokens(int tokensPerPass) {
     TrainingArtifacts.GraphFile graph = artifacts.packedTraining();
     if (graph == null || options.customOperatorLibraries().isEmpty()) {
       return paddedObjective();
@@ -107,11 +139,12 @@ public final class TextModel implements AutoCloseable {
   public Decoder decoder() {
     if (decoder == null) {
       TrainingArtifacts.Decoding graphs = artifacts.packedDecoding();
-      decoder =
+      Decoder ofTokens =
           graphs == null || options.customOperatorLibraries().isEmpty()
               ? paddedDecoder(artifacts.decoding())
               : new PackedDecoder(
                   model.config(), encoder(graphs), openToDecode(graphs.step()), weights);
+      decoder = prompts == null ? ofTokens : new PromptedDecoder(ofTokens, prompts);
     }
     return decoder;
   }

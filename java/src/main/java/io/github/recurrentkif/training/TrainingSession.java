@@ -110,9 +110,11 @@ final class TrainingSession implements AutoCloseable {
       }
     }
     for (ParameterLayout.Tensor tensor : gradient.layout().tensors()) {
-      binding.bindOutput(
-          Graph.gradientName(tensor.name()),
-          Tensor.float32(gradient.slice(tensor), tensor.shape().toArray()));
+      String output = Graph.gradientName(tensor.name());
+      if (session.outputs().containsKey(output)) {
+        binding.bindOutput(
+            output, Tensor.float32(gradient.slice(tensor), tensor.shape().toArray()));
+      }
     }
   }
 

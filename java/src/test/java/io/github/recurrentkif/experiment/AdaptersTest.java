@@ -13,6 +13,7 @@ import io.github.recurrentkif.model.AdapterConfig;
 import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.MixtureConfig;
 import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.PromptPoolConfig;
 import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.training.TextModel;
@@ -22,14 +23,17 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.SequencedMap;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
 
@@ -51,7 +55,11 @@ class AdaptersTest {
     "t5, mixture, padded",
     "t5, mixture, packed",
     "qwen2, mixture, padded",
-    "qwen2, mixture, packed"
+    "qwen2, mixture, packed",
+    "t5, prompt-pool, padded",
+    "t5, prompt-pool, packed",
+    "qwen2, prompt-pool, padded",
+    "qwen2, prompt-pool, packed"
   })
   void lossGradientsAndAnswersAreThoseOfPyTorch(String name, String kind, String graph)
       throws Exception {
@@ -65,12 +73,7 @@ class AdaptersTest {
         ParameterVector gradient =
             new ParameterVector(text.weights().layout(), backend.kernels().device())) {
       fill(text.weights());
-      double loss =
-          text.objective()
-              .gradient(
-                  name.equals("t5") ? sequenceToSequence() : causal(),
-                  RandomKey.ofSeed(0),
-                  gradient);
+      double loss = text.objective().gradient(batch(name), RandomKey.ofSeed(0), gradient);
       assertEquals(expected.path("loss").doubleValue(), loss, 2e-5);
       List<String> names = names(gradient.layout());
       assertEquals(names.size(), expected.path("gradients").size());
@@ -81,7 +84,7 @@ class AdaptersTest {
         double along = 0;
         for (int i = 0; i < g.length; i++) {
           norm += (double) g[i] * g[i];
-          along += g[i] * Math.sin(i + 1);
+          along += g[i] * Math.sin((double) i * i);
         }
         double size = recorded.path(0).doubleValue();
         assertEquals(size, Math.sqrt(norm), 2e-4 * size + 1e-7, tensor);
@@ -95,6 +98,40 @@ class AdaptersTest {
       found.load(again.weights());
       requireAnswers(expected, again, name);
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"t5", "qwen2"})
+  void dropoutOfAMixtureIsTheSameOverPaddedAndPackedRows(String name) throws Exception {
+    SequencedMap<String, float[]> padded = gradientsWithDropout(name, "padded");
+    SequencedMap<String, float[]> packed = gradientsWithDropout(name, "packed");
+    assertEquals(padded.keySet(), packed.keySet());
+    padded.forEach(
+        (tensor, expected) -> {
+          float[] found = Objects.requireNonNull(packed.get(tensor));
+          double size = 0;
+          double apart = 0;
+          for (int i = 0; i < expected.length; i++) {
+            size += (double) expected[i] * expected[i];
+            apart += Math.pow((double) expected[i] - found[i], 2);
+          }
+          assertEquals(0, Math.sqrt(apart / size), 1e-4, tensor);
+        });
+  }
+
+  private static SequencedMap<String, float[]> gradientsWithDropout(String name, String graph)
+      throws Exception {
+    SequencedMap<String, float[]> gradients = new LinkedHashMap<>();
+    try (Backend backend = backend(graph);
+        ModelFolder model = ModelFolder.open(folder(name), backend.cache());
+        TextModel text = backend.open(model, new Trainables.Adapter(config(name, "mixture")));
+        ParameterVector gradient =
+            new ParameterVector(text.weights().layout(), backend.kernels().device())) {
+      fill(text.weights());
+      text.objective().gradient(batch(name), RandomKey.ofSeed(3), gradient);
+      names(gradient.layout()).forEach(tensor -> gradients.put(tensor, gradient.download(tensor)));
+    }
+    return gradients;
   }
 
   private static void requireAnswers(JsonNode expected, TextModel text, String name) {
@@ -111,12 +148,11 @@ class AdaptersTest {
   private static AdapterConfig config(String name, String kind) {
     LinkedHashSet<String> targets =
         new LinkedHashSet<>(
-            name.equals("t5")
-                ? List.of("q", "v", "wo")
-                : List.of("q_proj", "v_proj", "down_proj"));
+            name.equals("t5") ? List.of("q", "v", "wo") : List.of("q_proj", "v_proj", "down_proj"));
     LoraConfig lora = new LoraConfig(2, 3, 0.1, targets);
     return switch (kind) {
       case "mixture" -> MixtureConfig.of(lora, 3);
+      case "prompt-pool" -> new PromptPoolConfig(4, 2, 2, 0.5);
       default -> throw new IllegalArgumentException(kind);
     };
   }
@@ -166,6 +202,10 @@ class AdaptersTest {
     return IntStream.range(0, length)
         .mapToLong(i -> 5 + (7L * i + 11L * row + (long) i * i) % (vocabulary - 5))
         .toArray();
+  }
+
+  private static Batch batch(String name) {
+    return name.equals("t5") ? sequenceToSequence() : causal();
   }
 
   private static Batch sequenceToSequence() {
