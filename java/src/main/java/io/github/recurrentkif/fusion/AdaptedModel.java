@@ -49,7 +49,7 @@ public final class AdaptedModel implements Weights {
   public static AdaptedModel open(Path adapter, StoredModel model, Products products) {
     LoraConfig config = StoredAdapter.loraOf(adapter);
     AdaptedModel adapted = new AdaptedModel(adapter, model, config.scale(), products);
-    try (SafetensorsFile file = SafetensorsFile.open(adapter.resolve(PeftAdapter.WEIGHTS))) {
+    try (SafetensorsFile file = AdapterFile.open(adapter)) {
       for (String name : file.names()) {
         AdapterName.parse(name)
             .ifPresentOrElse(
@@ -64,9 +64,6 @@ public final class AdaptedModel implements Weights {
                           .formatted(adapter.resolve(PeftAdapter.WEIGHTS), name));
                 });
       }
-    } catch (IOException e) {
-      throw new InputException(
-          adapter.resolve(PeftAdapter.WEIGHTS) + ": cannot be read: " + e.getMessage(), e);
     }
     return adapted;
   }
@@ -99,8 +96,8 @@ public final class AdaptedModel implements Weights {
       factors.put(
           weight,
           new Factors(
-              MemorySegment.ofArray(file.float32(name.a(), arena).toArray(JAVA_FLOAT)),
-              MemorySegment.ofArray(file.float32(name.b(), arena).toArray(JAVA_FLOAT)),
+              MemorySegment.ofArray(AdapterFile.factor(file, name.a(), arena).toArray(JAVA_FLOAT)),
+              MemorySegment.ofArray(AdapterFile.factor(file, name.b(), arena).toArray(JAVA_FLOAT)),
               (int) a.dimension(0)));
     }
   }

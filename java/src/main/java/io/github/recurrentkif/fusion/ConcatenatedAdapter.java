@@ -46,7 +46,7 @@ public final class ConcatenatedAdapter {
     List<SafetensorsFile> files = new ArrayList<>();
     try (Arena arena = Arena.ofConfined()) {
       for (Path adapter : adapters) {
-        files.add(SafetensorsFile.open(adapter.resolve(PeftAdapter.WEIGHTS)));
+        files.add(AdapterFile.open(adapter));
       }
       SafetensorsFile first = files.getFirst();
       for (SafetensorsFile file : files) {
@@ -111,7 +111,7 @@ public final class ConcatenatedAdapter {
     MemorySegment all = arena.allocate(rows * columns * Float.BYTES, Float.BYTES);
     long at = 0;
     for (SafetensorsFile file : files) {
-      MemorySegment part = file.float32(name, arena);
+      MemorySegment part = AdapterFile.factor(file, name, arena);
       MemorySegment.copy(part, 0, all, at, part.byteSize());
       at += part.byteSize();
     }
@@ -134,7 +134,7 @@ public final class ConcatenatedAdapter {
     MemorySegment all = arena.allocate(rows * columns * Float.BYTES, Float.BYTES);
     long left = 0;
     for (int i = 0; i < files.size(); i++) {
-      MemorySegment part = files.get(i).float32(name, arena);
+      MemorySegment part = AdapterFile.factor(files.get(i), name, arena);
       long width = files.get(i).shape(name).dimension(1);
       float factor = (float) (weights.get(i) * configs.get(i).scale());
       for (long row = 0; row < rows; row++) {

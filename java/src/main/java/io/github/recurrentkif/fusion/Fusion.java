@@ -406,7 +406,7 @@ public final class Fusion implements AutoCloseable {
     }
   }
 
-  private static InputException noNumbers(String place, String tensor) {
+  static InputException noNumbers(String place, String tensor) {
     return new InputException(
         "%s: tensor '%s' holds values that are infinite or no number; it cannot be merged"
             .formatted(place, tensor));

@@ -411,6 +411,51 @@ final class FusionTest {
     assertTrue(config.contains("\"r\" : 5") && config.contains("\"lora_alpha\" : 5"), config);
   }
 
+  @Test
+  void refusesAdaptersWhoseFactorsCannotBeMultiplied() throws IOException {
+    Path sound = adapter("sound", 2);
+    Path broken = adapter("broken", 2);
+    Path weights = broken.resolve("adapter_model.safetensors");
+    Path base = folder.resolve("base");
+    write(base, Map.of("layer.weight", Shape.of(5, 3)), 0);
+    Files.delete(weights);
+    write(
+        broken, "adapter_model.safetensors", Map.of(A, Shape.of(2, 3), B, Shape.of(5, 2)), 1 / 0f);
+    requireRefused(base, sound, broken, "infinite or no number");
+    Files.write(weights, Arrays.copyOf(Files.readAllBytes(weights), 200));
+    requireRefused(base, sound, broken, broken + ": cannot be read");
+    try (Arena arena = Arena.ofConfined()) {
+      List<StoredTensor> wide = new ArrayList<>();
+      for (var shape : Map.of(A, Shape.of(2, 3), B, Shape.of(5, 2)).entrySet()) {
+        MemorySegment zeros = arena.allocate(shape.getValue().elements() * Double.BYTES, 8);
+        wide.add(new StoredTensor(shape.getKey(), DataType.F64, shape.getValue(), zeros));
+      }
+      Files.delete(weights);
+      SafetensorsWriter.write(weights, wide, new LinkedHashMap<>());
+    }
+    requireRefused(base, sound, broken, "holds F64; F32, F16 and BF16 can be merged");
+  }
+
+  /** As a sum of adapters, and applied to a model; nothing is left behind. */
+  private void requireRefused(Path base, Path sound, Path broken, String words) {
+    Path out = folder.resolve("out");
+    List<Path> both = List.of(sound, broken);
+    try (StoredModel model = StoredModel.open(base)) {
+      for (InputException error :
+          List.of(
+              assertThrows(
+                  InputException.class,
+                  () -> ConcatenatedAdapter.write(out, both, List.of(1.0, 1.0))),
+              assertThrows(
+                  InputException.class,
+                  () -> AdaptedModel.open(broken, model, new ReferenceProducts())))) {
+        String message = String.valueOf(error.getMessage());
+        assertTrue(message.contains(words), message);
+      }
+    }
+    assertFalse(Files.exists(out));
+  }
+
   private static final String A = "base_model.model.layer.lora_A.weight";
   private static final String B = "base_model.model.layer.lora_B.weight";
 
