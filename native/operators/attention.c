@@ -69,7 +69,8 @@ static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
 enum {
   BLOCK_ROWS = 96,          /* queries at a time, a multiple of the rows of a tile */
   BLOCK_SCORES = 96 * 1024, /* and their scores */
-  ROWS_OF_PARTS = 16        /* queries from which on products in parts pay */
+  ROWS_OF_PARTS = 16,       /* queries from which on products in parts pay */
+  FETCHED = 16              /* floats of a cache line */
 };
 
 /* One call, forward or backward. */
@@ -278,6 +279,39 @@ INLINE const float *row_of(const part *p, const float *cache, const float *rows,
                        : rows + (p->first_key + j - p->cached) * row_size;
 }
 
+/* Scores of the only query: s[j] = q . k_j, LANES keys at a time, the next ones on their way. */
+static void single_scores(const part *p, const float *cache, const float *rows, int64_t row_size,
+                          const float *q, int64_t width, float *s) {
+  int64_t j = 0;
+  for (; j + LANES <= p->keys; j += LANES) {
+    const float *key[LANES];
+    vec sums[LANES];
+    for (int i = 0; i < LANES; i++) {
+      key[i] = row_of(p, cache, rows, row_size, j + i);
+      const float *next = row_of(p, cache, rows, row_size, kif_min(j + i + LANES, p->keys - 1));
+      for (int64_t k = 0; k < width; k += FETCHED) {
+        __builtin_prefetch(next + k, 0, 2);
+      }
+      sums[i] = splat(0);
+    }
+    int64_t k = 0;
+    for (; k + LANES <= width; k += LANES) {
+      const vec factor = load(q + k);
+#pragma GCC unroll 16
+      for (int i = 0; i < LANES; i++) {
+        sums[i] = factor * load(key[i] + k) + sums[i];
+      }
+    }
+    for (int i = 0; k < width && i < LANES; i++) {
+      sums[i] = load_some(q + k, width - k) * load_some(key[i] + k, width - k) + sums[i];
+    }
+    store(s + j, sums_of(sums));
+  }
+  for (; j < p->keys; j++) {
+    s[j] = dot(q, row_of(p, cache, rows, row_size, j), width);
+  }
+}
+
 /* o = sum_j p[j] v_j over some vectors of columns, which stay in registers. */
 INLINE void mix(const int vectors, const part *p, const float *cache, const float *rows,
                 int64_t row_size, const float *probabilities, float *o) {
@@ -288,9 +322,11 @@ INLINE void mix(const int vectors, const part *p, const float *cache, const floa
   }
   for (int64_t j = 0; j < p->keys; j++) {
     const float *value = row_of(p, cache, rows, row_size, j);
+    const float *next = row_of(p, cache, rows, row_size, kif_min(j + LANES, p->keys - 1));
     const vec factor = splat(probabilities[j]);
 #pragma GCC unroll 4
     for (int n = 0; n < vectors; n++) {
+      __builtin_prefetch(next + n * LANES, 0, 2);
       sums[n] = factor * load(value + n * LANES) + sums[n];
     }
   }
@@ -315,9 +351,7 @@ static void forward_single(operands *r, part *p, int64_t first, int64_t group) {
   for (p->head = group * sharing; p->head < (group + 1) * sharing; p->head++) {
     const int64_t corner = (first * a->heads + p->head) * width;
     const float *q = r->q + corner;
-    for (int64_t j = 0; j < p->keys; j++) {
-      s[j] = dot(q, row_of(p, cached_keys, k, k_row, j), width);
-    }
+    single_scores(p, cached_keys, k, k_row, q, width, s);
     scores(r, p, 0, p->keys, s);
     float sum;
     const float largest = exponentials(s, p->stride, &sum);

@@ -23,36 +23,6 @@ enum {
   AHEAD = 2048                  /* floats of the weight that are on their way to the second cache */
 };
 
-/* Element i is the sum of v[i]: halves are folded, as in sum_of, of two vectors at a time. */
-INLINE vec sums_of(vec *v) {
-#define KIF_FOLD(width, lower, upper)                                 \
-  for (int i = 0; i < width; i++) {                                   \
-    const vec a = v[i], b = v[i + width];                             \
-    v[i] = __builtin_shufflevector(a, b, lower) + __builtin_shufflevector(a, b, upper); \
-  }
-#define KIF_LIST(...) __VA_ARGS__
-#if KIF_LANES == 16
-  KIF_FOLD(8, KIF_LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
-           KIF_LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
-  KIF_FOLD(4, KIF_LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
-           KIF_LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
-  KIF_FOLD(2, KIF_LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
-           KIF_LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
-  KIF_FOLD(1, KIF_LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
-           KIF_LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
-#elif KIF_LANES == 8
-  KIF_FOLD(4, KIF_LIST(0, 1, 2, 3, 8, 9, 10, 11), KIF_LIST(4, 5, 6, 7, 12, 13, 14, 15))
-  KIF_FOLD(2, KIF_LIST(0, 1, 8, 9, 4, 5, 12, 13), KIF_LIST(2, 3, 10, 11, 6, 7, 14, 15))
-  KIF_FOLD(1, KIF_LIST(0, 8, 2, 10, 4, 12, 6, 14), KIF_LIST(1, 9, 3, 11, 5, 13, 7, 15))
-#else
-  KIF_FOLD(2, KIF_LIST(0, 1, 4, 5), KIF_LIST(2, 3, 6, 7))
-  KIF_FOLD(1, KIF_LIST(0, 4, 2, 6), KIF_LIST(1, 5, 3, 7))
-#endif
-#undef KIF_LIST
-#undef KIF_FOLD
-  return v[0];
-}
-
 /* LANES along the depth. */
 INLINE void dot_step(const int rows, const int columns, const float *x, int64_t x_row,
                      const float *w, int64_t w_row, int64_t ahead, vec *sums) {
