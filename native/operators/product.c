@@ -5,7 +5,8 @@
  *   FrozenProductMasked  y = scale * x W where kept > 0, else 0
  *
  * x [M, K], y, addend, kept [M, N]; W [K, N], or its transpose [N, K] with the attribute
- * transposed = 1.
+ * transposed = 1. With few_rows = dots, up to 16 rows of float32 are multiplied with a transposed
+ * weight as dots.h does.
  */
 #include <stdlib.h>
 
@@ -14,7 +15,7 @@
 
 enum { X, WEIGHT, ADDEND, KEPT = ADDEND };
 enum {
-  FEW_ROWS = 192, /* each task packs for itself; up to MOST_DOT_ROWS nothing is packed */
+  FEW_ROWS = 192, /* each task packs for itself */
   ROW_BLOCK = 96,
   COLUMN_BLOCK = 512,
   ENOUGH_TASKS = 16,
@@ -25,16 +26,18 @@ enum {
 typedef struct {
   kif_node node;
   float scale;
-  int relu, bf16, transposed;
+  int relu, bf16, transposed, dots;
 } product;
 
 static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
   static const char *const activations[] = {"none", "relu", NULL};
   static const char *const precisions[] = {"float32", "bf16", NULL};
+  static const char *const few_rows[] = {"packed", "dots", NULL};
   product *p = (product *)node;
   p->scale = kif_float(node, info, "scale", 1);
   p->transposed = kif_int(node, info, "transposed", 0) != 0;
   TRY(kif_word(node, info, "activation", activations, &p->relu));
+  TRY(kif_word(node, info, "few_rows", few_rows, &p->dots));
   return kif_word(node, info, "precision", precisions, &p->bf16);
 }
 
@@ -100,7 +103,7 @@ static void few_rows(void *data, size_t number) {
   const int64_t column = (int64_t)number * WEIGHT_COLUMNS;
   const int64_t columns = kif_min(WEIGHT_COLUMNS, o->columns - column);
   float *y = o->y + column;
-  if (o->rows <= MOST_DOT_ROWS && o->w.transposed && o->words == NULL) {
+  if (o->p->dots && o->rows <= MOST_DOT_ROWS && o->w.transposed && o->words == NULL) {
     multiply_dots(o->rows, columns, o->depth, o->x, o->depth, weight_at(o->w, 0, column),
                   o->w.stride, y, o->columns);
   } else {

@@ -83,7 +83,7 @@ final class LlamaGraphs implements ModelGraphs {
    */
   private ModelGraph packedDecoderStep(Precision precision) {
     Graph graph = new Graph();
-    PackedRows rows = new PackedRows(graph, false, precision);
+    PackedRows rows = PackedRows.decoding(graph, precision);
     LlamaBlocks blocks = new LlamaBlocks(config, trainables, graph, rows);
     TokenRows.Attending attending = attending(blocks);
     LlamaBlocks.Asked asked =

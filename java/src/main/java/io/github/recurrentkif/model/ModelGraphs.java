@@ -39,7 +39,7 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
   /** The same of a whole update, packed; losses token by token, no logits. */
   default ModelGraph packedTraining(boolean dropout, Precision precision) {
     Graph graph = new Graph();
-    return learned("packed_training_model", graph, new PackedRows(graph, dropout, precision));
+    return learned("packed_training_model", graph, PackedRows.learning(graph, dropout, precision));
   }
 
   private ModelGraph learned(String name, Graph graph, TokenRows rows) {

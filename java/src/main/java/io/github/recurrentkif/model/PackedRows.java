@@ -9,6 +9,7 @@ import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.Drop;
 import io.github.recurrentkif.graph.operators.DropAdd;
 import io.github.recurrentkif.graph.operators.Embedding;
+import io.github.recurrentkif.graph.operators.FewRows;
 import io.github.recurrentkif.graph.operators.FrozenFeedForward;
 import io.github.recurrentkif.graph.operators.FrozenLinear;
 import io.github.recurrentkif.graph.operators.FusedRmsNorm;
@@ -47,17 +48,30 @@ final class PackedRows implements TokenRows {
   private final AdapterMagnitudes magnitudes = new AdapterMagnitudes();
   private final boolean dropout;
   private final Precision precision;
+  private final FewRows fewRows;
   private final Map<String, Value> named = new HashMap<>();
   private @Nullable Value keys;
   private int places;
 
-  /**
-   * @param dropout whether anything is dropped: when training
-   */
-  PackedRows(Graph graph, boolean dropout, Precision precision) {
+  private PackedRows(Graph graph, boolean dropout, Precision precision, FewRows fewRows) {
     this.graph = graph;
     this.dropout = dropout;
     this.precision = precision;
+    this.fewRows = fewRows;
+  }
+
+  /**
+   * Of a training graph.
+   *
+   * @param dropout whether anything is dropped
+   */
+  static PackedRows learning(Graph graph, boolean dropout, Precision precision) {
+    return new PackedRows(graph, dropout, precision, FewRows.AS_MANY);
+  }
+
+  /** Of a graph that decodes. */
+  static PackedRows decoding(Graph graph, Precision precision) {
+    return new PackedRows(graph, false, precision, FewRows.AS_DOTS);
   }
 
   @Override
@@ -76,7 +90,7 @@ final class PackedRows implements TokenRows {
 
   @Override
   public Value linear(Value x, Value weight) {
-    return graph.apply(new FrozenLinear(null, x, weight, precision));
+    return graph.apply(new FrozenLinear(null, x, weight, precision, fewRows));
   }
 
   @Override
@@ -103,7 +117,7 @@ final class PackedRows implements TokenRows {
   public Value residual(Value x, Value h, Value weight, Side side, int width, double probability) {
     return drops(probability)
         ? residual(x, linear(h, weight), side, width, probability)
-        : graph.apply(new FrozenLinear(x, h, weight, precision));
+        : graph.apply(new FrozenLinear(x, h, weight, precision, fewRows));
   }
 
   @Override
@@ -123,7 +137,8 @@ final class PackedRows implements TokenRows {
                 layer.wo(),
                 drops ? offsets(side) : null,
                 keyed(layer.dropout()),
-                precision));
+                precision,
+                fewRows));
     return drops ? residual(x, result, side, layer.width(), layer.dropout()) : result;
   }
 

@@ -72,7 +72,7 @@ final class T5Graphs implements ModelGraphs {
   /** The same over packed rows: cross_key.L and cross_value.L [source tokens, heads*width]. */
   private ModelGraph packedEncoder(Precision precision) {
     Graph graph = new Graph();
-    PackedRows rows = new PackedRows(graph, false, precision);
+    PackedRows rows = PackedRows.decoding(graph, precision);
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
     Value encoded = blocks.encoder();
     for (int layer = 0; layer < config.decoderLayers(); layer++) {
@@ -88,7 +88,7 @@ final class T5Graphs implements ModelGraphs {
   /** One token of every sequence that has a row, over its cache as {@link PackedRows} has it. */
   private ModelGraph packedDecoderStep(Precision precision) {
     Graph graph = new Graph();
-    PackedRows rows = new PackedRows(graph, false, precision);
+    PackedRows rows = PackedRows.decoding(graph, precision);
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
     TokenRows.Attending looking = blocks.lookingBack();
     TokenRows.Attending crossing = blocks.crossing();

@@ -59,7 +59,7 @@ public record TrainingArtifacts(
   public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 6;
+  private static final int VERSION = 7;
 
   private static final String DESCRIPTION = "artifacts.json";
 

@@ -24,6 +24,7 @@ public final class FrozenFeedForward implements Operator {
   private final @Nullable Value offsets;
   private final @Nullable KeyedDropout dropout;
   private final Precision precision;
+  private final FewRows fewRows;
   private @Nullable Value hidden;
 
   /**
@@ -37,7 +38,8 @@ public final class FrozenFeedForward implements Operator {
       Value wo,
       @Nullable Value offsets,
       @Nullable KeyedDropout dropout,
-      Precision precision) {
+      Precision precision,
+      FewRows fewRows) {
     FrozenLinear.requireFrozen(wi);
     FrozenLinear.requireFrozen(wo);
     this.addend = addend;
@@ -47,6 +49,7 @@ public final class FrozenFeedForward implements Operator {
     this.offsets = offsets;
     this.dropout = dropout;
     this.precision = precision;
+    this.fewRows = fewRows;
   }
 
   @Override
@@ -56,12 +59,12 @@ public final class FrozenFeedForward implements Operator {
 
   @Override
   public Value forward(Nodes nodes) {
-    Value activated = FrozenLinear.forward(nodes, x, wi, null, "relu", precision);
+    Value activated = FrozenLinear.forward(nodes, x, wi, null, "relu", precision, fewRows);
     hidden =
         dropout == null || offsets == null
             ? activated
             : Drop.dropped(nodes, activated, offsets, dropout);
-    return FrozenLinear.forward(nodes, hidden, wo, addend, "none", precision);
+    return FrozenLinear.forward(nodes, hidden, wo, addend, "none", precision, fewRows);
   }
 
   @Override

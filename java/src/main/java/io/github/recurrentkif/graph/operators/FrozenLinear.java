@@ -19,16 +19,20 @@ public final class FrozenLinear implements Operator {
   private final Value x;
   private final Value weight;
   private final Precision precision;
+  private final FewRows fewRows;
 
   /**
    * @param addend [rows, out]
+   * @param fewRows of the forward product
    */
-  public FrozenLinear(@Nullable Value addend, Value x, Value weight, Precision precision) {
+  public FrozenLinear(
+      @Nullable Value addend, Value x, Value weight, Precision precision, FewRows fewRows) {
     requireFrozen(weight);
     this.addend = addend;
     this.x = x;
     this.weight = weight;
     this.precision = precision;
+    this.fewRows = fewRows;
   }
 
   static void requireFrozen(Value weight) {
@@ -44,7 +48,7 @@ public final class FrozenLinear implements Operator {
 
   @Override
   public Value forward(Nodes nodes) {
-    return forward(nodes, x, weight, addend, "none", precision);
+    return forward(nodes, x, weight, addend, "none", precision, fewRows);
   }
 
   @Override
@@ -62,14 +66,15 @@ public final class FrozenLinear implements Operator {
       Value weight,
       @Nullable Value addend,
       String activation,
-      Precision precision) {
-    return product(nodes, x, weight, addend, 1, activation, precision.forward());
+      Precision precision,
+      FewRows fewRows) {
+    return product(nodes, x, weight, addend, 1, activation, precision.forward(), fewRows);
   }
 
   /** {@code dy W + addend}. */
   static Value backward(
       Nodes nodes, Value dy, Value weight, @Nullable Value addend, Precision precision) {
-    return product(nodes, dy, weight, addend, 0, "none", precision.backward());
+    return product(nodes, dy, weight, addend, 0, "none", precision.backward(), FewRows.AS_MANY);
   }
 
   private static Value product(
@@ -79,7 +84,8 @@ public final class FrozenLinear implements Operator {
       @Nullable Value addend,
       int transposed,
       String activation,
-      String precision) {
+      String precision,
+      FewRows fewRows) {
     List<@Nullable Value> inputs =
         addend == null ? Arrays.asList(x, weight) : Arrays.asList(x, weight, addend);
     return nodes
@@ -90,7 +96,8 @@ public final class FrozenLinear implements Operator {
             Attribute.of("transposed", transposed),
             Attribute.of("scale", 1f),
             Attribute.of("activation", activation),
-            Attribute.of("precision", precision))
+            Attribute.of("precision", precision),
+            Attribute.of("few_rows", fewRows.attribute()))
         .getFirst();
   }
 }
