@@ -43,15 +43,16 @@ final class RowCache implements AutoCloseable {
   }
 
   /**
-   * Has a model read the rows that are there and write the next ones behind them.
+   * Has a model read the rows that are there and write the next ones behind them. What it reads is
+   * all the memory there is, so that it is bound anew only when that grows.
    *
    * @param read what the names of its inputs begin with
    * @param write what those of its outputs begin with
    */
   void bind(Binding binding, String read, String write, int added) {
     reserve((long) rows + added);
-    bindInput(binding, read);
     for (int i = 0; i < names.size(); i++) {
+      binding.bindInput(read + names.get(i), tensor(i, 0, capacity));
       binding.bindOutput(write + names.get(i), tensor(i, rows, added));
     }
   }
@@ -77,7 +78,7 @@ final class RowCache implements AutoCloseable {
     rows += count;
   }
 
-  private Tensor tensor(int index, int from, int count) {
+  private Tensor tensor(int index, long from, long count) {
     long row = width * Float.BYTES;
     return Tensor.float32(memories.get(index).asSlice(from * row, count * row), count, width);
   }
