@@ -51,8 +51,8 @@ final class BackendOptions {
   @Option(
       names = "--lean",
       description =
-          "Compute with the weights where they are mapped, instead of with packed copies: slower,"
-              + " with less memory, which several processes on one model share.")
+          "Give memory back between runs of the model and, on padded graphs, compute without packed"
+              + " copies of the weights: slower, with less memory.")
   private @Nullable Boolean lean;
 
   /** What was said on the command line. */
