@@ -44,8 +44,9 @@ final class AnswerOptions {
   @Option(
       names = "--batch-size",
       paramLabel = "N",
-      defaultValue = "16",
-      description = "Samples decoded together (default: ${DEFAULT-VALUE}).")
+      defaultValue = "64",
+      description =
+          "Most samples decoded together, fewer where they are long (default: ${DEFAULT-VALUE}).")
   private int batchSize;
 
   @Mixin private BackendOptions backendOptions;

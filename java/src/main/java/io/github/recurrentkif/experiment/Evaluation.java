@@ -18,6 +18,9 @@ import java.util.stream.IntStream;
 /** Asks a model for its answers, by greedy decoding in batches of like length. */
 public final class Evaluation {
 
+  /** Of a batch, each sample counted with the longest one's length: it bounds the memory. */
+  private static final int MOST_TOKENS = 8192;
+
   private final Tokenizer tokenizer;
   private final Function<Sample, long[]> prompts;
   private final Supplier<Decoder> decoder;
@@ -27,6 +30,7 @@ public final class Evaluation {
   /**
    * @param prompts the tokens that ask a sample's question
    * @param decoder asked for when the first answer is
+   * @param batchSize samples decoded together, fewer where they are long
    */
   public Evaluation(
       Tokenizer tokenizer,
@@ -57,11 +61,14 @@ public final class Evaluation {
             .mapToInt(Integer::intValue)
             .toArray();
     String[] answers = new String[samples.size()];
-    for (int from = 0; from < byLength.length; from += batchSize) {
+    int from = 0;
+    while (from < byLength.length) {
       if (stop.getAsBoolean()) {
         throw new CancellationException("stopped while evaluating");
       }
-      int[] batch = Arrays.copyOfRange(byLength, from, Math.min(from + batchSize, byLength.length));
+      int fitting = MOST_TOKENS / Math.max(1, sources.get(byLength[from]).length);
+      int size = Math.clamp(fitting, 1, batchSize);
+      int[] batch = Arrays.copyOfRange(byLength, from, Math.min(from + size, byLength.length));
       List<long[]> decoded =
           decoder
               .get()
@@ -69,7 +76,8 @@ public final class Evaluation {
       for (int i = 0; i < batch.length; i++) {
         answers[batch[i]] = tokenizer.decode(withoutEnd(decoded.get(i)), true).strip();
       }
-      progress.accept(from + batch.length);
+      from += batch.length;
+      progress.accept(from);
     }
     return new ArrayList<>(Arrays.asList(answers));
   }

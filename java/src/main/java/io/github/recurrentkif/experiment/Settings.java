@@ -209,7 +209,7 @@ public final class Settings {
   public static final Setting<Integer> MAXIMUM_NEW_TOKENS =
       Setting.whole("maximum-new-tokens", 128, 1, "tokens an answer may have when evaluating");
   public static final Setting<Integer> EVALUATION_BATCH_SIZE =
-      Setting.whole("evaluation-batch-size", 16, 1, "samples decoded together");
+      Setting.whole("evaluation-batch-size", 64, 1, "most samples decoded together");
   public static final Setting<Integer> MAXIMUM_TRAIN_SAMPLES =
       Setting.whole(
           "maximum-train-samples",
