@@ -40,7 +40,9 @@ class BeforeMergeTest {
       BeforeMerge weighed =
           new BeforeMerge(
               8, weights, weights, weights, inner, outer, threshold, threshold, soft, kernels);
-      String refused = assertThrows(IllegalStateException.class, weighed::maskCounts).getMessage();
+      String refused =
+          String.valueOf(
+              assertThrows(IllegalStateException.class, weighed::maskCounts).getMessage());
       assertTrue(refused.contains("soft weights has no classes"), refused);
       assertThrows(IllegalStateException.class, weighed::maskCountsByTensor);
     }
