@@ -276,7 +276,7 @@ class Run:
         task = self.tasks()[0]
         ours = [*shlex.split(self.options.kif), "evaluate", "--model", self.options.model, "--adapter", str(self.adapter),
                 "--data", self.options.data, "--tasks", task, "--maximum-test-samples", str(self.options.samples),
-                "--batch-size", "16", "--maximum-new-tokens", "10", *shlex.split(self.options.kif_options)]
+                "--maximum-new-tokens", "10", *shlex.split(self.options.kif_options)]
         theirs = [sys.executable, str(ROOT / "bench/python/evaluate_peer.py"), "--model", self.options.model, "--adapter",
                   str(self.adapter), "--data", self.options.data, "--task", task, "--samples", str(self.options.samples),
                   "--threads", str(self.options.threads)]
