@@ -380,13 +380,7 @@ public final class CudaKernels implements Kernels {
       return;
     }
     for (int pass = 0; pass < PASSES; pass++) {
-      start()
-          .add(importance.sensitivity())
-          .add(importance.uncertainty())
-          .add(score)
-          .add(n)
-          .add(selection)
-          .add(pass);
+      startPass(importance, score, n, pass);
       launch(thresholdCount, selectionBlocks(n));
       addRank(start().add(selection).add(pass), rank, layout, result);
       launch(thresholdPick, 1);
@@ -397,16 +391,19 @@ public final class CudaKernels implements Kernels {
   private void select(Importance importance, Score score, int from, Rank rank, Threshold result) {
     ParameterLayout layout = importance.sensitivity().layout();
     for (int pass = from; pass < PASSES; pass++) {
-      start()
-          .add(importance.sensitivity())
-          .add(importance.uncertainty())
-          .add(score)
-          .add(layout.length())
-          .add(selection)
-          .add(pass);
-      addRank(arguments, rank, layout, result);
+      addRank(startPass(importance, score, layout.length(), pass), rank, layout, result);
       launch(threshold, selectionBlocks(layout.length()));
     }
+  }
+
+  private Arguments startPass(Importance importance, Score score, long n, int pass) {
+    return start()
+        .add(importance.sensitivity())
+        .add(importance.uncertainty())
+        .add(score)
+        .add(n)
+        .add(selection)
+        .add(pass);
   }
 
   private int selectionBlocks(long n) {
