@@ -20,10 +20,14 @@ extern "C" __global__ void __launch_bounds__(KIF_THREADS)
   }
 }
 
-extern "C" __global__ void __launch_bounds__(KIF_THREADS)
-    kif_importance_2(const float *__restrict__ w, const float *__restrict__ g,
-                     float *__restrict__ sensitivity, float *__restrict__ uncertainty, float clip,
-                     ImportanceRule rule, i64 n) {
+/* A thread's elements, four at a time; each(sensitivity, uncertainty) sees each new pair. */
+template <typename Each>
+__device__ __forceinline__ void importance_fours(const float *__restrict__ w,
+                                                 const float *__restrict__ g,
+                                                 float *__restrict__ sensitivity,
+                                                 float *__restrict__ uncertainty, float clip,
+                                                 const ImportanceRule &rule, i64 n,
+                                                 Each each) {
   const i64 fours = n / 4;
   for (i64 i = KIF_FIRST; i < fours; i += KIF_STRIDE) {
     const float4 x = four(w, i), y = four(g, i);
@@ -34,10 +38,22 @@ extern "C" __global__ void __launch_bounds__(KIF_THREADS)
     importance_element(x.w, y.w * clip, a.w, b.w, rule);
     four(sensitivity, i) = a;
     four(uncertainty, i) = b;
+    each(a.x, b.x);
+    each(a.y, b.y);
+    each(a.z, b.z);
+    each(a.w, b.w);
   }
   for (i64 i = 4 * fours + KIF_FIRST; i < n; i += KIF_STRIDE) {
     importance_element(w[i], g[i] * clip, sensitivity[i], uncertainty[i], rule);
+    each(sensitivity[i], uncertainty[i]);
   }
+}
+
+extern "C" __global__ void __launch_bounds__(KIF_THREADS)
+    kif_importance_2(const float *__restrict__ w, const float *__restrict__ g,
+                     float *__restrict__ sensitivity, float *__restrict__ uncertainty, float clip,
+                     ImportanceRule rule, i64 n) {
+  importance_fours(w, g, sensitivity, uncertainty, clip, rule, n, [](float, float) {});
 }
 
 /* state, rank: as kif_threshold_1_pick has them, before the first pass. */
@@ -48,25 +64,9 @@ extern "C" __global__ void __launch_bounds__(KIF_THREADS)
   __shared__ Counted block;
   clear(block, 0);
   Pass pass = {0, 0, 0, 0, {0, 0}};
-  const i64 fours = n / 4;
-  for (i64 i = KIF_FIRST; i < fours; i += KIF_STRIDE) {
-    const float4 x = four(w, i), y = four(g, i);
-    float4 a = four(sensitivity, i), b = four(uncertainty, i);
-    importance_element(x.x, y.x * clip, a.x, b.x, rule);
-    importance_element(x.y, y.y * clip, a.y, b.y, rule);
-    importance_element(x.z, y.z * clip, a.z, b.z, rule);
-    importance_element(x.w, y.w * clip, a.w, b.w, rule);
-    four(sensitivity, i) = a;
-    four(uncertainty, i) = b;
-    take(score_of(score, a.x, b.x), pass, block.histogram);
-    take(score_of(score, a.y, b.y), pass, block.histogram);
-    take(score_of(score, a.z, b.z), pass, block.histogram);
-    take(score_of(score, a.w, b.w), pass, block.histogram);
-  }
-  for (i64 i = 4 * fours + KIF_FIRST; i < n; i += KIF_STRIDE) {
-    importance_element(w[i], g[i] * clip, sensitivity[i], uncertainty[i], rule);
-    take(score_of(score, sensitivity[i], uncertainty[i]), pass, block.histogram);
-  }
+  importance_fours(w, g, sensitivity, uncertainty, clip, rule, n, [&](float s, float u) {
+    take(score_of(score, s, u), pass, block.histogram);
+  });
   add(block, pass, state);
   if (is_last(state)) {
     pick(state, 0, rank, 0, 0, 0, nullptr);
