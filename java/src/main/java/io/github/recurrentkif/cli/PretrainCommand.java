@@ -21,8 +21,8 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "pretrain",
     description =
-        "Train all weights of a small T5 from scratch: hidden spans of text, and prompts of a"
-            + " generated world.")
+        "Train all weights of a small T5 or LLaMA from scratch: on text, and on prompts of tasks or"
+            + " of a generated world.")
 final class PretrainCommand implements Callable<Integer> {
 
   private static final String BUILT_IN = "built-in";
@@ -34,8 +34,8 @@ final class PretrainCommand implements Callable<Integer> {
       paramLabel = "FILE",
       defaultValue = BUILT_IN,
       description =
-          "A recipe (JSON: config, settings, tokenizer, text), or built-in for that of the model"
-              + " that comes with kif (default: ${DEFAULT-VALUE}).")
+          "A recipe (JSON: config, settings, tokenizer, text, tasks), or built-in for that of the"
+              + " model that comes with kif (default: ${DEFAULT-VALUE}).")
   private String config;
 
   @Option(

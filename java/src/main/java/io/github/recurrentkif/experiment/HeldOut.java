@@ -3,7 +3,6 @@ package io.github.recurrentkif.experiment;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import io.github.recurrentkif.data.Batch;
-import io.github.recurrentkif.data.BatchBuilder;
 import io.github.recurrentkif.data.EncodedSample;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.training.PaddedObjective;
@@ -37,13 +36,13 @@ record HeldOut(double loss, long tokens, int right, int answers) {
    * text_loss} and {@code prompt_loss} per token, {@code accuracy} by kind.
    */
   static SequencedMap<String, Object> measure(
-      PaddedObjective objective, PretrainingSamples samples, RandomKey key, BatchBuilder builder) {
+      PaddedObjective objective, PretrainingSamples samples, RandomKey key) {
     SequencedMap<String, Object> measures = new LinkedHashMap<>();
-    measures.put("text_loss", of(objective, samples.heldOutTexts(key.at(0)), builder).meanLoss());
+    measures.put("text_loss", of(objective, samples, samples.heldOutTexts(key.at(0))).meanLoss());
     HeldOut all = new HeldOut(0, 0, 0, 0);
     Map<String, Object> accuracy = new LinkedHashMap<>();
     for (var kind : samples.heldOutPrompts(key.at(1)).entrySet()) {
-      HeldOut one = of(objective, kind.getValue(), builder);
+      HeldOut one = of(objective, samples, kind.getValue());
       accuracy.put(kind.getKey(), (double) one.right / one.answers);
       all = all.and(one);
     }
@@ -71,18 +70,21 @@ record HeldOut(double loss, long tokens, int right, int answers) {
   }
 
   private static HeldOut of(
-      PaddedObjective objective, List<EncodedSample> samples, BatchBuilder builder) {
+      PaddedObjective objective, PretrainingSamples format, List<EncodedSample> samples) {
     HeldOut sum = new HeldOut(0, 0, 0, 0);
     for (int from = 0; from < samples.size(); from += ROWS) {
-      Batch batch = builder.build(samples.subList(from, Math.min(from + ROWS, samples.size())));
+      Batch batch = format.batch(samples.subList(from, Math.min(from + ROWS, samples.size())));
       try (Arena arena = Arena.ofConfined()) {
-        sum = sum.and(of(batch, objective.logits(batch, arena)));
+        sum = sum.and(of(batch, objective.logits(batch, arena), format.logitsBefore()));
       }
     }
     return sum;
   }
 
-  private static HeldOut of(Batch batch, MemorySegment logits) {
+  /**
+   * @param before by how many rows the logits of a label stand before it
+   */
+  private static HeldOut of(Batch batch, MemorySegment logits, int before) {
     long vocabulary = logits.byteSize() / Float.BYTES / batch.labels().length;
     double loss = 0;
     int right = 0;
@@ -92,10 +94,11 @@ record HeldOut(double loss, long tokens, int right, int answers) {
         int at = row * batch.targetLength() + column;
         long label = batch.labels()[at];
         if (label != Batch.IGNORED) {
-          float own = logits.getAtIndex(JAVA_FLOAT, at * vocabulary + label);
+          long first = (at - before) * vocabulary;
+          float own = logits.getAtIndex(JAVA_FLOAT, first + label);
           double sum = 0;
           for (long token = 0; token < vocabulary; token++) {
-            float other = logits.getAtIndex(JAVA_FLOAT, at * vocabulary + token);
+            float other = logits.getAtIndex(JAVA_FLOAT, first + token);
             sum += Math.exp(other - own);
             whole &= other <= own;
           }

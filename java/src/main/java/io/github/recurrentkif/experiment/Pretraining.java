@@ -1,14 +1,13 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.data.Batch;
-import io.github.recurrentkif.data.BatchBuilder;
 import io.github.recurrentkif.data.EncodedSample;
 import io.github.recurrentkif.data.Tokenizer;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.ModelWriter;
-import io.github.recurrentkif.model.T5Config;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.training.Learner;
@@ -32,7 +31,7 @@ import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Trains all weights of a T5 from scratch and leaves a Hugging Face folder. The folder {@code
+ * Trains all weights of a model from scratch and leaves a Hugging Face folder. The folder {@code
  * pretraining/} in it holds the recipe as resolved, the log and the newest checkpoint, from which a
  * killed pretraining goes on to the same bits.
  */
@@ -55,12 +54,16 @@ public final class Pretraining implements AutoCloseable {
   private final PretrainingSettings settings;
   private final Backend backend;
   private final RunFolder folder;
-  private final T5Config config;
+  private final ModelConfig config;
   private final Tokenizer tokenizer;
   private final PretrainingSamples samples;
 
   private Pretraining(
-      Path output, PretrainingRecipe recipe, Backend backend, RunFolder folder, T5Config config) {
+      Path output,
+      PretrainingRecipe recipe,
+      Backend backend,
+      RunFolder folder,
+      ModelConfig config) {
     this.output = output;
     this.settings = recipe.settings();
     this.backend = backend;
@@ -82,7 +85,7 @@ public final class Pretraining implements AutoCloseable {
    * @throws InputException if the recipe cannot be followed, or the folder holds a model already
    */
   public static Pretraining begin(Path output, PretrainingRecipe recipe, Backend backend) {
-    T5Config config = T5Config.parse(recipe.config(), Path.of("the recipe's 'config'"));
+    ModelConfig config = ModelConfig.parse(recipe.config(), Path.of("the recipe's 'config'"));
     if (Files.exists(output.resolve("model.safetensors"))) {
       throw new InputException(
           output + ": already holds a model.safetensors; name another folder for the new model");
@@ -123,7 +126,7 @@ public final class Pretraining implements AutoCloseable {
           recipe,
           backend,
           folder,
-          T5Config.parse(recipe.config(), output.resolve("config.json")));
+          ModelConfig.parse(recipe.config(), output.resolve("config.json")));
     } catch (RuntimeException e) {
       folder.close();
       throw e;
@@ -134,7 +137,8 @@ public final class Pretraining implements AutoCloseable {
     JsonMapper json = JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
     RunFolder.writeAtomically(output.resolve("config.json"), json.writeValueAsBytes(config));
     Map<String, Object> generation = new LinkedHashMap<>();
-    for (String key : List.of("decoder_start_token_id", "eos_token_id", "pad_token_id")) {
+    for (String key :
+        List.of("decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id")) {
       if (config.has(key)) {
         generation.put(key, config.get(key));
       }
@@ -194,8 +198,6 @@ public final class Pretraining implements AutoCloseable {
     private final RunListener listener;
     private final BooleanSupplier stop;
     private final RandomKey key = RandomKey.ofSeed(settings.get(PretrainingSettings.SEED));
-    private final BatchBuilder builder =
-        new BatchBuilder(config.padToken(), BatchBuilder.REFERENCE_LENGTH_MULTIPLE);
     private final long updates = settings.get(PretrainingSettings.UPDATES);
 
     Session(
@@ -261,7 +263,7 @@ public final class Pretraining implements AutoCloseable {
         for (int row = 0; row < rows; row++) {
           drawn.add(samples.draw(passKey.at(row)));
         }
-        batches.add(builder.build(drawn));
+        batches.add(samples.batch(drawn));
       }
       return new Update<>(batches, 1f / passes, rates.at(completed), key.at(DROPOUT).at(completed));
     }
@@ -287,7 +289,7 @@ public final class Pretraining implements AutoCloseable {
         Map<String, Object> line = new LinkedHashMap<>();
         line.put("event", "held-out");
         line.put("update", completed);
-        line.putAll(HeldOut.measure(measure, samples, key.at(HELD_OUT), builder));
+        line.putAll(HeldOut.measure(measure, samples, key.at(HELD_OUT)));
         events.append(line);
         listener.notice("held out, update " + completed + ": " + HeldOut.text(line));
       }

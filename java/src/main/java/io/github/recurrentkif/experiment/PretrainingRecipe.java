@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
@@ -14,11 +15,19 @@ import tools.jackson.databind.ObjectMapper;
 /**
  * What a pretraining makes and from what, as a JSON file: {@code config} is the {@code config.json}
  * of the model to be, {@code settings} are {@link PretrainingSettings}, {@code tokenizer} is the
- * folder of the tokenizer (the recipe's own if absent) and {@code "text"} a list of text files, one
- * text a line (the generated world if absent); both are seen from the recipe's folder.
+ * folder of the tokenizer (the recipe's own if absent), {@code "text"} a list of text files, one
+ * text a line, and {@code "tasks"} a data folder with prompts and answers, as {@code kif train}
+ * takes it (the generated world where either is absent); all are seen from the recipe's folder.
  */
 public record PretrainingRecipe(
-    JsonNode config, Path tokenizer, List<Path> texts, PretrainingSettings settings) {
+    JsonNode config,
+    Path tokenizer,
+    List<Path> texts,
+    Optional<Path> tasks,
+    PretrainingSettings settings) {
+
+  private static final List<String> KEYS =
+      List.of("config", "tokenizer", "text", "tasks", "settings");
 
   public PretrainingRecipe {
     texts = List.copyOf(texts);
@@ -43,12 +52,9 @@ public record PretrainingRecipe(
           file + ", key 'config': expected the config.json of the model to be made, found none");
     }
     for (String key : json.propertyNames()) {
-      if (!List.of("config", "tokenizer", "text", "settings").contains(key)) {
+      if (!KEYS.contains(key)) {
         throw new InputException(
-            file
-                + ": unknown key '"
-                + key
-                + "'; a recipe has 'config', 'tokenizer', 'text' and 'settings'");
+            file + ": unknown key '" + key + "'; a recipe has " + String.join(", ", KEYS));
       }
     }
     Map<String, String> settings = new LinkedHashMap<>();
@@ -61,11 +67,12 @@ public record PretrainingRecipe(
         json.get("config"),
         file.toAbsolutePath().resolveSibling(json.path("tokenizer").asString(".")).normalize(),
         texts,
+        Optional.ofNullable(json.get("tasks")).map(tasks -> file.resolveSibling(tasks.asString())),
         PretrainingSettings.defaults().with(settings));
   }
 
   public PretrainingRecipe with(Map<String, String> changed) {
-    return new PretrainingRecipe(config, tokenizer, texts, settings.with(changed));
+    return new PretrainingRecipe(config, tokenizer, texts, tasks, settings.with(changed));
   }
 
   Map<String, Object> toJson() {
@@ -73,6 +80,7 @@ public record PretrainingRecipe(
     json.put("version", RunFolder.VERSION);
     json.put("config", config);
     json.put("text", texts.stream().map(text -> text.toAbsolutePath().toString()).toList());
+    tasks.ifPresent(folder -> json.put("tasks", folder.toAbsolutePath().toString()));
     json.put("settings", settings.resolved());
     return json;
   }
@@ -85,6 +93,10 @@ public record PretrainingRecipe(
     List<Path> texts = new ArrayList<>();
     json.path("text").forEach(text -> texts.add(Path.of(text.asString())));
     return new PretrainingRecipe(
-        json.get("config"), tokenizer, texts, PretrainingSettings.defaults().with(settings));
+        json.get("config"),
+        tokenizer,
+        texts,
+        Optional.ofNullable(json.get("tasks")).map(tasks -> Path.of(tasks.asString())),
+        PretrainingSettings.defaults().with(settings));
   }
 }

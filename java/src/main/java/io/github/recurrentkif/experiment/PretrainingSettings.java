@@ -1,7 +1,7 @@
 package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.memory.InputException;
-import io.github.recurrentkif.model.T5Initialization;
+import io.github.recurrentkif.model.Initialization;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,23 +33,24 @@ public final class PretrainingSettings {
   public static final Setting<Double> MAXIMUM_GRADIENT_NORM =
       Setting.positive("maximum-gradient-norm", 1, "larger gradients are scaled down to it");
   public static final Setting<Double> TEXT_SHARE =
-      Setting.upTo("text-share", 0.3, 1, "of the samples that are text with hidden spans");
+      Setting.upTo("text-share", 0.3, 1, "of the samples that are text; the rest are prompts");
   public static final Setting<Double> NOISE_DENSITY =
-      Setting.below("noise-density", 0.15, 1, "share of a text's tokens that are hidden");
+      Setting.below("noise-density", 0.15, 1, "share of a text's tokens that are hidden; T5 only");
   public static final Setting<Double> MEAN_SPAN =
-      Setting.positive("mean-span", 3, "hidden tokens behind one sentinel, on average");
+      Setting.positive("mean-span", 3, "hidden tokens behind one sentinel, on average; T5 only");
   public static final Setting<Integer> MAXIMUM_TOKENS =
       Setting.whole("maximum-tokens", 128, 8, "longer texts and prompts are cut");
   public static final Setting<Integer> HELD_OUT_SAMPLES =
       Setting.whole("held-out-samples", 256, 1, "of each kind, never trained on");
   public static final Setting<Integer> HELD_OUT_INTERVAL =
       Setting.whole("held-out-interval", 500, 1, "updates between two held-out losses");
-  public static final Setting<T5Initialization> INITIALIZATION =
+  public static final Setting<Initialization> INITIALIZATION =
       Setting.choice(
           "initialization",
-          T5Initialization.STANDARD,
-          T5Initialization.class,
-          "of the weights; mimetic: the encoder first attends to equal words and to neighbours");
+          Initialization.STANDARD,
+          Initialization.class,
+          "of the weights; mimetic (T5): the encoder first attends to equal words and to"
+              + " neighbours");
   public static final Setting<Double> CHECKPOINT_SECONDS =
       Setting.upTo("checkpoint-seconds", 30, 86_400, "between two checkpoints; 0 for every update");
   public static final Setting<Integer> THREADS =

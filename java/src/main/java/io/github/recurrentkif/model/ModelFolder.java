@@ -87,18 +87,7 @@ public final class ModelFolder implements AutoCloseable {
     }
     try {
       JsonNode json = new ObjectMapper().readTree(file.toFile());
-      ConfigReader reader = new ConfigReader(json, file);
-      String type = reader.text("model_type", "none");
-      if (type.equals("t5")) {
-        return T5Config.parse(json, file);
-      }
-      if (LlamaConfig.knows(type)) {
-        return LlamaConfig.parse(json, file);
-      }
-      throw reader.unsupported(
-          "model_type",
-          '"' + type + '"',
-          "a model of type \"t5\", \"llama\", \"qwen2\" or \"qwen3\"");
+      return ModelConfig.parse(json, file);
     } catch (JacksonException e) {
       throw new InputException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
     }

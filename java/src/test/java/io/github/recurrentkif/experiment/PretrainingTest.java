@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.T5Config;
 import io.github.recurrentkif.training.Outcome;
@@ -106,7 +107,8 @@ class PretrainingTest {
             .filter(line -> line.contains("held-out"))
             .toList();
     assertEquals(10, heldOut.size());
-    assertTrue(promptLoss(heldOut.getLast()) < 0.8 * promptLoss(heldOut.getFirst()));
+    assertTrue(
+        loss(heldOut.getLast(), "prompt_loss") < 0.8 * loss(heldOut.getFirst(), "prompt_loss"));
 
     Path other = folder.resolve("other");
     finish(other, recipe().with(Map.of("seed", "2")));
@@ -118,11 +120,49 @@ class PretrainingTest {
             Files.readAllBytes(same.resolve("model.safetensors"))));
   }
 
-  private static double promptLoss(String line) {
-    return new tools.jackson.databind.ObjectMapper()
-        .readTree(line)
-        .get("prompt_loss")
-        .doubleValue();
+  private static double loss(String line, String kind) {
+    return new tools.jackson.databind.ObjectMapper().readTree(line).get(kind).doubleValue();
+  }
+
+  @Test
+  void a_llama_learns_texts_token_by_token_and_the_answers_of_prompts() throws IOException {
+    Files.writeString(
+        folder.resolve("recipe.json"),
+        RECIPE.replace(
+            """
+            {"model_type": "t5", "d_model": 16, "d_kv": 8, "num_heads": 2, "d_ff": 24,
+               "num_layers": 1, "vocab_size": 512, "dropout_rate": 0.1, "tie_word_embeddings": true}\
+            """,
+            """
+            {"model_type": "llama", "hidden_size": 16, "num_attention_heads": 2, "eos_token_id": 1,
+               "intermediate_size": 24, "num_hidden_layers": 1, "vocab_size": 512, "pad_token_id": 0}\
+            """));
+    Path output = folder.resolve("model");
+    finish(output, recipe().with(Map.of("updates", "40", "learning-rate", "0.01")));
+
+    try (ModelFolder model = ModelFolder.open(output, output.resolve("cache"))) {
+      assertEquals(16, assertInstanceOf(LlamaConfig.class, model.config()).modelWidth());
+    }
+    List<String> heldOut =
+        Files.readAllLines(output.resolve("pretraining/events.jsonl")).stream()
+            .filter(line -> line.contains("held-out"))
+            .toList();
+    for (String loss : List.of("prompt_loss", "text_loss")) {
+      double first = loss(heldOut.getFirst(), loss);
+      double last = loss(heldOut.getLast(), loss);
+      assertTrue(last < 0.9 * first, loss + " from " + first + " to " + last);
+      // What a model that knows nothing would have; more means that labels and logits are not those
+      // of the same token.
+      assertTrue(first < 1.02 * Math.log(512), loss + " at first " + first);
+    }
+
+    InputException mimetic =
+        assertThrows(
+            InputException.class,
+            () ->
+                finish(
+                    folder.resolve("other"), recipe().with(Map.of("initialization", "mimetic"))));
+    assertTrue(String.valueOf(mimetic.getMessage()).contains("initialization=standard"));
   }
 
   @Test
@@ -142,6 +182,43 @@ class PretrainingTest {
                     recipe().with(Map.of("held-out-samples", "12")),
                     backend));
     assertTrue(String.valueOf(tooLittle.getMessage()).contains("12 usable lines"));
+  }
+
+  @Test
+  void prompts_come_from_the_tasks_that_the_recipe_names() throws IOException {
+    for (String split : List.of("train", "dev")) {
+      Files.createDirectories(folder.resolve("tasks").resolve(split));
+      Files.writeString(
+          folder.resolve("tasks").resolve(split).resolve("colour.json"),
+          """
+          [{"id": "1", "instruction": "Which colour? ", "input": "The ball is red.", "output": "red"},
+           {"id": "2", "instruction": "Which colour? ", "input": "The bus is blue.", "output": "blue"}]
+          """);
+    }
+    Files.writeString(
+        folder.resolve("recipe.json"),
+        RECIPE.replace("\"tokenizer\"", "\"tasks\": \"tasks\", \"tokenizer\""));
+    Path output = folder.resolve("model");
+    PretrainingRecipe named =
+        recipe().with(Map.of("updates", "60", "learning-rate", "0.01", "text-share", "0"));
+    List<Long> updates = new ArrayList<>();
+    RunListener counting =
+        new RunListener() {
+          @Override
+          public void updated(long completed, Outcome outcome) {
+            updates.add(completed);
+          }
+        };
+    try (Pretraining pretraining = Pretraining.begin(output, named, backend)) {
+      assertThrows(
+          CancellationException.class, () -> pretraining.run(counting, () -> updates.size() == 3));
+    }
+    try (Pretraining pretraining = Pretraining.resume(output, backend)) {
+      pretraining.run(counting, () -> false);
+    }
+
+    String heldOut = Files.readAllLines(output.resolve("pretraining/events.jsonl")).getLast();
+    assertTrue(heldOut.contains("\"accuracy\":{\"colour\":1.0}"), heldOut);
   }
 
   @Test

@@ -19,7 +19,7 @@ import java.util.SequencedMap;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.ObjectMapper;
 
-class T5InitializationTest {
+class InitializationTest {
 
   private static final String ATTENTION = "encoder.block.1.layer.0.SelfAttention.";
   private static final String BIAS =
@@ -39,7 +39,7 @@ class T5InitializationTest {
                   """),
           Path.of("config.json"));
 
-  private static Map<String, float[]> initialized(T5Initialization initialization, long seed) {
+  private static Map<String, float[]> initialized(Initialization initialization, long seed) {
     SequencedMap<String, Shape> shapes = new LinkedHashMap<>();
     // The keys come first in the layout, although they share the draws of the queries.
     shapes.put(ATTENTION + "k.weight", Shape.of(HEADS * HEAD_WIDTH, WIDTH));
@@ -72,7 +72,7 @@ class T5InitializationTest {
 
   @Test
   void the_standard_start_has_the_deviations_of_hugging_face() {
-    Map<String, float[]> values = initialized(T5Initialization.STANDARD, 1);
+    Map<String, float[]> values = initialized(Initialization.STANDARD, 1);
 
     assertEquals(1.0 / 32, deviation(of(values, ATTENTION + "q.weight")), 0.002);
     assertEquals(1.0 / 8, deviation(of(values, ATTENTION + "k.weight")), 0.008);
@@ -84,7 +84,7 @@ class T5InitializationTest {
 
   @Test
   void the_mimetic_start_has_heads_for_equal_words_and_heads_for_neighbours() {
-    Map<String, float[]> values = initialized(T5Initialization.MIMETIC, 1);
+    Map<String, float[]> values = initialized(Initialization.MIMETIC, 1);
     float[] query = of(values, ATTENTION + "q.weight");
     float[] key = of(values, ATTENTION + "k.weight");
     int half = query.length / 2;
@@ -109,7 +109,7 @@ class T5InitializationTest {
 
   @Test
   void the_same_key_gives_the_same_weights_and_another_others() {
-    for (T5Initialization initialization : T5Initialization.values()) {
+    for (Initialization initialization : Initialization.values()) {
       float[] first = of(initialized(initialization, 1), "shared.weight");
       assertArrayEquals(first, of(initialized(initialization, 1), "shared.weight"));
       assertFalse(Arrays.equals(first, of(initialized(initialization, 2), "shared.weight")));

@@ -3,6 +3,7 @@ package io.github.recurrentkif.model;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import java.lang.foreign.Arena;
@@ -11,17 +12,21 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
 
-/** The weights of a new T5. */
-public enum T5Initialization {
+/** The weights of a new model. */
+public enum Initialization {
   /**
-   * As Hugging Face's {@code T5PreTrainedModel} sets them with initializer factor 1: norms one,
-   * everything else normal around zero, with the deviation that keeps unscaled attention scores and
-   * activations of order one.
+   * As Hugging Face sets them: norms one, biases zero, everything else normal around zero. A T5's
+   * deviations keep unscaled attention scores and activations of order one ({@code
+   * T5PreTrainedModel} with initializer factor 1); those of a LLaMA are all {@value
+   * #LLAMA_DEVIATION}.
    */
   STANDARD {
     @Override
-    Start start(String name, T5Config config) {
-      return new Start(name, deviation(name, config));
+    Start start(String name, ModelConfig config) {
+      return switch (config) {
+        case T5Config t5 -> new Start(name, deviation(name, t5));
+        case LlamaConfig _ -> new Start(name, name.endsWith(".bias") ? 0 : LLAMA_DEVIATION);
+      };
     }
   },
 
@@ -30,11 +35,21 @@ public enum T5Initialization {
    * Trockman and Kolter, 2023, "Mimetic Initialization of Self-Attention Layers"): in the first
    * half of the heads queries and keys are equal, so that a word first attends to the same word
    * elsewhere; the other heads attend to neighbours, in turns to the left and to the right. A small
-   * model finds such heads by itself only after many thousand updates.
+   * model finds such heads by itself only after many thousand updates. For T5 only.
    */
   MIMETIC {
     @Override
-    Start start(String name, T5Config config) {
+    Start start(String name, ModelConfig config) {
+      return switch (config) {
+        case T5Config t5 -> start(name, t5);
+        case LlamaConfig llama ->
+            throw new InputException(
+                "initialization=mimetic is for T5, and this is a %s; set initialization=standard"
+                    .formatted(llama.family()));
+      };
+    }
+
+    private static Start start(String name, T5Config config) {
       boolean encoder = name.startsWith("encoder.");
       if (encoder && (name.endsWith(".q.weight") || name.endsWith(".k.weight"))) {
         // The product of the deviations is that of the standard.
@@ -75,6 +90,9 @@ public enum T5Initialization {
     }
   };
 
+  /** {@code initializer_range} where config.json names none. */
+  private static final double LLAMA_DEVIATION = 0.02;
+
   private static final double NOT_ITSELF = -6;
   private static final double TOWARDS_NEIGHBOURS = 3;
   private static final int NEIGHBOURS = 3;
@@ -95,17 +113,21 @@ public enum T5Initialization {
     }
   }
 
-  abstract Start start(String name, T5Config config);
+  abstract Start start(String name, ModelConfig config);
 
-  /** Overwrites a vector that holds every weight; the same key gives the same weights. */
-  public void initialize(ParameterVector weights, T5Config config, RandomKey key) {
+  /**
+   * Overwrites a vector that holds every weight; the same key gives the same weights.
+   *
+   * @throws InputException if there is no such start for the family of the model
+   */
+  public void initialize(ParameterVector weights, ModelConfig config, RandomKey key) {
     Map<String, RandomKey> keys = new TreeMap<>();
     int index = 0;
     for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
       keys.put(tensor.name(), key.at(index++));
     }
     for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
-      boolean norm = tensor.name().endsWith("layer_norm.weight");
+      boolean norm = tensor.name().endsWith("norm.weight");
       Start start = norm ? new Start(tensor.name(), 0) : start(tensor.name(), config);
       RandomKey own = Objects.requireNonNull(keys.get(tensor.name()));
       RandomKey shared = Objects.requireNonNull(keys.get(start.sharing));
