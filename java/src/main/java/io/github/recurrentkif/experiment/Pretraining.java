@@ -5,7 +5,10 @@ import io.github.recurrentkif.data.EncodedSample;
 import io.github.recurrentkif.data.Tokenizer;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.memory.SafetensorsFile;
+import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.ModelWriter;
 import io.github.recurrentkif.model.Trainables;
@@ -17,6 +20,7 @@ import io.github.recurrentkif.training.Outcome;
 import io.github.recurrentkif.training.PaddedObjective;
 import io.github.recurrentkif.training.Update;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -52,6 +56,7 @@ public final class Pretraining implements AutoCloseable {
 
   private final Path output;
   private final PretrainingSettings settings;
+  private final Optional<Path> given;
   private final Backend backend;
   private final RunFolder folder;
   private final ModelConfig config;
@@ -66,6 +71,7 @@ public final class Pretraining implements AutoCloseable {
       ModelConfig config) {
     this.output = output;
     this.settings = recipe.settings();
+    this.given = recipe.weights();
     this.backend = backend;
     this.folder = folder;
     this.config = config;
@@ -224,6 +230,7 @@ public final class Pretraining implements AutoCloseable {
         settings
             .get(PretrainingSettings.INITIALIZATION)
             .initialize(learner.weights(), config, key.at(INITIAL_WEIGHTS));
+        given.ifPresent(this::beginWith);
       }
       int schedule = settings.get(PretrainingSettings.SCHEDULE_UPDATES);
       LearningRateSchedule rates =
@@ -251,6 +258,31 @@ public final class Pretraining implements AutoCloseable {
         }
       }
       finish();
+    }
+
+    /** Overwrites the weights that a file holds. */
+    private void beginWith(Path file) {
+      ParameterLayout layout = learner.weights().layout();
+      try (SafetensorsFile weights = SafetensorsFile.open(file);
+          Arena arena = Arena.ofConfined()) {
+        for (String name : weights.names()) {
+          if (!layout.contains(name)) {
+            throw new InputException(
+                "%s: tensor '%s' has no place in this model; check 'weights' in the recipe"
+                    .formatted(file, name));
+          }
+          Shape expected = layout.tensor(name).shape();
+          if (!weights.shape(name).equals(expected)) {
+            throw new InputException(
+                "%s: tensor '%s' has shape %s, expected %s as the recipe's 'config' has it"
+                    .formatted(file, name, weights.shape(name), expected));
+          }
+          learner.weights().upload(name, weights.float32(name, arena));
+        }
+      } catch (IOException e) {
+        throw new InputException(
+            file + ": the weights to begin with cannot be read: " + RunFolder.message(e), e);
+      }
     }
 
     private Update<Batch> update(long completed, LearningRateSchedule rates) {

@@ -15,19 +15,21 @@ import tools.jackson.databind.ObjectMapper;
 /**
  * What a pretraining makes and from what, as a JSON file: {@code config} is the {@code config.json}
  * of the model to be, {@code settings} are {@link PretrainingSettings}, {@code tokenizer} is the
- * folder of the tokenizer (the recipe's own if absent), {@code "text"} a list of text files, one
- * text a line, and {@code "tasks"} a data folder with prompts and answers, as {@code kif train}
- * takes it (the generated world where either is absent); all are seen from the recipe's folder.
+ * folder of the tokenizer (the recipe's own if absent), {@code text} a list of text files, one text
+ * a line, and {@code tasks} a data folder with prompts and answers, as {@code kif train} takes it
+ * (the generated world where either is absent). {@code weights} is a safetensors file with tensors
+ * to begin with; all others are drawn. Everything is seen from the recipe's folder.
  */
 public record PretrainingRecipe(
     JsonNode config,
     Path tokenizer,
     List<Path> texts,
     Optional<Path> tasks,
+    Optional<Path> weights,
     PretrainingSettings settings) {
 
   private static final List<String> KEYS =
-      List.of("config", "tokenizer", "text", "tasks", "settings");
+      List.of("config", "tokenizer", "text", "tasks", "weights", "settings");
 
   public PretrainingRecipe {
     texts = List.copyOf(texts);
@@ -68,11 +70,12 @@ public record PretrainingRecipe(
         file.toAbsolutePath().resolveSibling(json.path("tokenizer").asString(".")).normalize(),
         texts,
         Optional.ofNullable(json.get("tasks")).map(tasks -> file.resolveSibling(tasks.asString())),
+        Optional.ofNullable(json.get("weights")).map(name -> file.resolveSibling(name.asString())),
         PretrainingSettings.defaults().with(settings));
   }
 
   public PretrainingRecipe with(Map<String, String> changed) {
-    return new PretrainingRecipe(config, tokenizer, texts, tasks, settings.with(changed));
+    return new PretrainingRecipe(config, tokenizer, texts, tasks, weights, settings.with(changed));
   }
 
   Map<String, Object> toJson() {
@@ -81,6 +84,7 @@ public record PretrainingRecipe(
     json.put("config", config);
     json.put("text", texts.stream().map(text -> text.toAbsolutePath().toString()).toList());
     tasks.ifPresent(folder -> json.put("tasks", folder.toAbsolutePath().toString()));
+    weights.ifPresent(file -> json.put("weights", file.toAbsolutePath().toString()));
     json.put("settings", settings.resolved());
     return json;
   }
@@ -97,6 +101,7 @@ public record PretrainingRecipe(
         tokenizer,
         texts,
         Optional.ofNullable(json.get("tasks")).map(tasks -> Path.of(tasks.asString())),
+        Optional.ofNullable(json.get("weights")).map(name -> Path.of(name.asString())),
         PretrainingSettings.defaults().with(settings));
   }
 }
