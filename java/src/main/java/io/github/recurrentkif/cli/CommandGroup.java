@@ -2,6 +2,7 @@ package io.github.recurrentkif.cli;
 
 import java.util.List;
 import picocli.CommandLine;
+import picocli.CommandLine.Command;
 import picocli.CommandLine.Help;
 import picocli.CommandLine.Help.Ansi.Text;
 
@@ -16,6 +17,22 @@ record CommandGroup(String title, List<Object> commands) {
 
   CommandGroup {
     commands = List.copyOf(commands);
+  }
+
+  /**
+   * The group of the one command that an argument names, with nothing else in it; all groups where
+   * it names none. To read the options of all commands takes longer than most of them need to
+   * begin.
+   */
+  static List<CommandGroup> naming(String argument, List<CommandGroup> groups) {
+    for (CommandGroup group : groups) {
+      for (Object command : group.commands) {
+        if (command.getClass().getAnnotation(Command.class).name().equals(argument)) {
+          return List.of(new CommandGroup(group.title, List.of(command)));
+        }
+      }
+    }
+    return groups;
   }
 
   /** Adds the subcommands of all groups, and a list of them by group to the help. */

@@ -7,9 +7,11 @@ import picocli.CommandLine.Spec;
 
 /** {@code kif completion}: a script with which bash and zsh complete our commands. */
 @Command(
-    name = "completion",
+    name = CompletionCommand.NAME,
     description = "Print a completion script for bash and zsh: source <(kif completion)")
 final class CompletionCommand implements Runnable {
+
+  static final String NAME = "completion";
 
   private final Terminal terminal;
 

@@ -66,7 +66,11 @@ public final class Main {
     ErrorReport report = new ErrorReport(terminal, bugFolder);
     try {
       CommandLine command = new CommandLine(root);
-      CommandGroup.addTo(command, groups);
+      String first = arguments.length == 0 ? "" : arguments[0];
+      // Completion is about all commands.
+      CommandGroup.addTo(
+          command,
+          first.equals(CompletionCommand.NAME) ? groups : CommandGroup.naming(first, groups));
       command
           .setOut(new PrintWriter(terminal.out(), true, Charset.defaultCharset()))
           .setErr(new PrintWriter(terminal.err(), true, Charset.defaultCharset()))

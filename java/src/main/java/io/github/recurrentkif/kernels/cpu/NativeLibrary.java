@@ -30,90 +30,98 @@ final class NativeLibrary {
   private static final MethodHandle CREATE = returningInt(JAVA_INT, JAVA_INT, ADDRESS);
   private static final MethodHandle DESTROY = handle(FunctionDescriptor.ofVoid(ADDRESS));
   private static final MethodHandle CONTEXT_INT = returningInt(ADDRESS);
-  private static final MethodHandle ZERO = returningInt(ADDRESS, ADDRESS, JAVA_LONG);
-  private static final MethodHandle COPY = returningInt(ADDRESS, ADDRESS, ADDRESS, JAVA_LONG);
-  private static final MethodHandle ACCUMULATE =
-      returningInt(ADDRESS, ADDRESS, ADDRESS, JAVA_FLOAT, JAVA_LONG);
-  private static final MethodHandle ACCUMULATE_PRODUCT =
-      returningInt(ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_FLOAT, JAVA_LONG);
-  private static final MethodHandle SQUARED_NORM =
-      returningInt(ADDRESS, ADDRESS, JAVA_LONG, ADDRESS);
-  // Both AdamW and the importance read four arrays, the clip coefficient and their rule.
-  private static final FunctionDescriptor UPDATE_SIGNATURE =
-      FunctionDescriptor.of(
-          JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_FLOAT, ADDRESS, JAVA_LONG);
-  private static final MethodHandle UPDATE = handle(UPDATE_SIGNATURE);
-
-  /**
-   * The same without the thread's change of state, a tenth of a call on one cache line. The garbage
-   * collector waits for such a call, so it is for those of about a microsecond.
-   */
-  private static final MethodHandle SHORT_UPDATE =
-      Linker.nativeLinker().downcallHandle(UPDATE_SIGNATURE, Linker.Option.critical(false));
 
   /** Elements of a short update. */
   private static final long SHORT = 4096;
 
-  private static final MethodHandle ADAMW_IMPORTANCE =
-      returningInt(
-          ADDRESS,
-          ADDRESS,
-          ADDRESS,
-          ADDRESS,
-          ADDRESS,
-          ADDRESS,
-          ADDRESS,
-          JAVA_FLOAT,
-          ADDRESS,
-          ADDRESS,
-          JAVA_LONG);
-  private static final MethodHandle THRESHOLD =
-      returningInt(
-          ADDRESS,
-          ADDRESS,
-          ADDRESS,
-          JAVA_INT,
-          JAVA_DOUBLE,
-          ADDRESS,
-          JAVA_LONG,
-          JAVA_LONG,
-          JAVA_LONG,
-          ADDRESS);
-  private static final MethodHandle RANGE =
-      returningInt(
-          ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG, ADDRESS);
-  private static final MethodHandle MERGE =
-      returningInt(
-          ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
-          ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG);
-  private static final MethodHandle MASK_COUNTS =
-      returningInt(
-          ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS,
-          JAVA_LONG, JAVA_LONG, JAVA_LONG, ADDRESS);
-  private static final MethodHandle DROPOUT_MASK =
-      returningInt(
-          ADDRESS,
-          ADDRESS,
-          JAVA_LONG,
-          JAVA_LONG,
-          JAVA_LONG,
-          JAVA_LONG,
-          JAVA_INT,
-          JAVA_INT,
-          JAVA_FLOAT);
+  // Each signature takes milliseconds to prepare, so that those of a use are prepared when it
+  // begins.
 
-  private static final MethodHandle STORED_HISTOGRAM =
-      returningInt(ADDRESS, ADDRESS, JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS);
-  private static final MethodHandle STORED_RANGE =
-      returningInt(ADDRESS, ADDRESS, JAVA_INT, JAVA_LONG, ADDRESS);
-  private static final MethodHandle STORED_COMBINE =
-      returningInt(
-          ADDRESS, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS, JAVA_LONG,
-          JAVA_LONG, ADDRESS);
-  private static final MethodHandle STORED_MERGE =
-      returningInt(
-          ADDRESS, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS,
-          ADDRESS, ADDRESS, JAVA_LONG, ADDRESS);
+  /** Signatures of the functions on vectors. */
+  private static final class OnVectors {
+    static final MethodHandle ZERO = returningInt(ADDRESS, ADDRESS, JAVA_LONG);
+    static final MethodHandle COPY = returningInt(ADDRESS, ADDRESS, ADDRESS, JAVA_LONG);
+    static final MethodHandle ACCUMULATE =
+        returningInt(ADDRESS, ADDRESS, ADDRESS, JAVA_FLOAT, JAVA_LONG);
+    static final MethodHandle ACCUMULATE_PRODUCT =
+        returningInt(ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_FLOAT, JAVA_LONG);
+    static final MethodHandle SQUARED_NORM = returningInt(ADDRESS, ADDRESS, JAVA_LONG, ADDRESS);
+    // Both AdamW and the importance read four arrays, the clip coefficient and their rule.
+    static final FunctionDescriptor UPDATE_SIGNATURE =
+        FunctionDescriptor.of(
+            JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_FLOAT, ADDRESS, JAVA_LONG);
+    static final MethodHandle UPDATE = handle(UPDATE_SIGNATURE);
+
+    /**
+     * The same without the thread's change of state, a tenth of a call on one cache line. The
+     * garbage collector waits for such a call, so it is for those of about a microsecond.
+     */
+    static final MethodHandle SHORT_UPDATE =
+        Linker.nativeLinker().downcallHandle(UPDATE_SIGNATURE, Linker.Option.critical(false));
+
+    static final MethodHandle ADAMW_IMPORTANCE =
+        returningInt(
+            ADDRESS,
+            ADDRESS,
+            ADDRESS,
+            ADDRESS,
+            ADDRESS,
+            ADDRESS,
+            ADDRESS,
+            JAVA_FLOAT,
+            ADDRESS,
+            ADDRESS,
+            JAVA_LONG);
+    static final MethodHandle THRESHOLD =
+        returningInt(
+            ADDRESS,
+            ADDRESS,
+            ADDRESS,
+            JAVA_INT,
+            JAVA_DOUBLE,
+            ADDRESS,
+            JAVA_LONG,
+            JAVA_LONG,
+            JAVA_LONG,
+            ADDRESS);
+    static final MethodHandle RANGE =
+        returningInt(
+            ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG, ADDRESS);
+    static final MethodHandle MERGE =
+        returningInt(
+            ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
+            ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG);
+    static final MethodHandle MASK_COUNTS =
+        returningInt(
+            ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS,
+            JAVA_LONG, JAVA_LONG, JAVA_LONG, ADDRESS);
+    static final MethodHandle DROPOUT_MASK =
+        returningInt(
+            ADDRESS,
+            ADDRESS,
+            JAVA_LONG,
+            JAVA_LONG,
+            JAVA_LONG,
+            JAVA_LONG,
+            JAVA_INT,
+            JAVA_INT,
+            JAVA_FLOAT);
+  }
+
+  /** Signatures of the functions on weights as files hold them. */
+  private static final class OnStored {
+    static final MethodHandle HISTOGRAM =
+        returningInt(ADDRESS, ADDRESS, JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS);
+    static final MethodHandle RANGE = returningInt(ADDRESS, ADDRESS, JAVA_INT, JAVA_LONG, ADDRESS);
+    static final MethodHandle COMBINE =
+        returningInt(
+            ADDRESS, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS, JAVA_LONG,
+            JAVA_LONG, ADDRESS);
+    static final MethodHandle MERGE =
+        returningInt(
+            ADDRESS, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, JAVA_INT, ADDRESS,
+            ADDRESS, ADDRESS, JAVA_LONG, ADDRESS);
+  }
 
   private final MemorySegment abiVersion;
   private final MemorySegment statusText;
@@ -250,7 +258,7 @@ final class NativeLibrary {
 
   int zero(MemorySegment context, MemorySegment v, long n) {
     try {
-      return (int) ZERO.invokeExact(zero, context, v, n);
+      return (int) OnVectors.ZERO.invokeExact(zero, context, v, n);
     } catch (Throwable e) {
       throw unexpected(e);
     }
@@ -258,7 +266,7 @@ final class NativeLibrary {
 
   int copy(MemorySegment context, MemorySegment source, MemorySegment target, long n) {
     try {
-      return (int) COPY.invokeExact(copy, context, source, target, n);
+      return (int) OnVectors.COPY.invokeExact(copy, context, source, target, n);
     } catch (Throwable e) {
       throw unexpected(e);
     }
@@ -267,7 +275,7 @@ final class NativeLibrary {
   int accumulate(
       MemorySegment context, MemorySegment sum, MemorySegment term, float scale, long n) {
     try {
-      return (int) ACCUMULATE.invokeExact(accumulate, context, sum, term, scale, n);
+      return (int) OnVectors.ACCUMULATE.invokeExact(accumulate, context, sum, term, scale, n);
     } catch (Throwable e) {
       throw unexpected(e);
     }
@@ -282,7 +290,8 @@ final class NativeLibrary {
       long n) {
     try {
       return (int)
-          ACCUMULATE_PRODUCT.invokeExact(accumulateProduct, context, sum, first, second, scale, n);
+          OnVectors.ACCUMULATE_PRODUCT.invokeExact(
+              accumulateProduct, context, sum, first, second, scale, n);
     } catch (Throwable e) {
       throw unexpected(e);
     }
@@ -290,7 +299,7 @@ final class NativeLibrary {
 
   int squaredNorm(MemorySegment context, MemorySegment v, long n, MemorySegment result) {
     try {
-      return (int) SQUARED_NORM.invokeExact(squaredNorm, context, v, n, result);
+      return (int) OnVectors.SQUARED_NORM.invokeExact(squaredNorm, context, v, n, result);
     } catch (Throwable e) {
       throw unexpected(e);
     }
@@ -307,8 +316,8 @@ final class NativeLibrary {
       long n) {
     try {
       return n <= SHORT
-          ? (int) SHORT_UPDATE.invokeExact(adamw, context, w, g, m, v, clip, step, n)
-          : (int) UPDATE.invokeExact(adamw, context, w, g, m, v, clip, step, n);
+          ? (int) OnVectors.SHORT_UPDATE.invokeExact(adamw, context, w, g, m, v, clip, step, n)
+          : (int) OnVectors.UPDATE.invokeExact(adamw, context, w, g, m, v, clip, step, n);
     } catch (Throwable e) {
       throw unexpected(e);
     }
@@ -326,10 +335,10 @@ final class NativeLibrary {
     try {
       return n <= SHORT
           ? (int)
-              SHORT_UPDATE.invokeExact(
+              OnVectors.SHORT_UPDATE.invokeExact(
                   importance, context, w, g, sensitivity, uncertainty, clip, rule, n)
           : (int)
-              UPDATE.invokeExact(
+              OnVectors.UPDATE.invokeExact(
                   importance, context, w, g, sensitivity, uncertainty, clip, rule, n);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -350,7 +359,7 @@ final class NativeLibrary {
       long n) {
     try {
       return (int)
-          ADAMW_IMPORTANCE.invokeExact(
+          OnVectors.ADAMW_IMPORTANCE.invokeExact(
               adamwImportance, context, w, g, m, v, sensitivity, uncertainty, clip, step, rule, n);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -370,7 +379,7 @@ final class NativeLibrary {
       MemorySegment result) {
     try {
       return (int)
-          THRESHOLD.invokeExact(
+          OnVectors.THRESHOLD.invokeExact(
               threshold,
               context,
               sensitivity,
@@ -399,7 +408,7 @@ final class NativeLibrary {
       MemorySegment result) {
     try {
       return (int)
-          RANGE.invokeExact(
+          OnVectors.RANGE.invokeExact(
               range, context, sensitivity, uncertainty, score, tensors, count, n, padding, result);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -423,7 +432,7 @@ final class NativeLibrary {
       long n) {
     try {
       return (int)
-          MERGE.invokeExact(
+          OnVectors.MERGE.invokeExact(
               merge,
               context,
               w,
@@ -460,7 +469,7 @@ final class NativeLibrary {
       MemorySegment counts) {
     try {
       return (int)
-          MASK_COUNTS.invokeExact(
+          OnVectors.MASK_COUNTS.invokeExact(
               maskCounts,
               context,
               innerSensitivity,
@@ -492,7 +501,7 @@ final class NativeLibrary {
       float keptValue) {
     try {
       return (int)
-          DROPOUT_MASK.invokeExact(
+          OnVectors.DROPOUT_MASK.invokeExact(
               dropoutMask, context, mask, planes, rows, columns, key, place, dropBelow, keptValue);
     } catch (Throwable e) {
       throw unexpected(e);
@@ -509,7 +518,7 @@ final class NativeLibrary {
       MemorySegment counts) {
     try {
       return (int)
-          STORED_HISTOGRAM.invokeExact(storedHistogram, a, b, kind, n, level, prefix, counts);
+          OnStored.HISTOGRAM.invokeExact(storedHistogram, a, b, kind, n, level, prefix, counts);
     } catch (Throwable e) {
       throw unexpected(e);
     }
@@ -517,7 +526,7 @@ final class NativeLibrary {
 
   int storedRange(MemorySegment a, MemorySegment b, int kind, long n, MemorySegment range) {
     try {
-      return (int) STORED_RANGE.invokeExact(storedRange, a, b, kind, n, range);
+      return (int) OnStored.RANGE.invokeExact(storedRange, a, b, kind, n, range);
     } catch (Throwable e) {
       throw unexpected(e);
     }
@@ -537,7 +546,7 @@ final class NativeLibrary {
       MemorySegment notFinite) {
     try {
       return (int)
-          STORED_COMBINE.invokeExact(
+          OnStored.COMBINE.invokeExact(
               storedCombine,
               out,
               type,
@@ -571,7 +580,7 @@ final class NativeLibrary {
       MemorySegment notFinite) {
     try {
       return (int)
-          STORED_MERGE.invokeExact(
+          OnStored.MERGE.invokeExact(
               storedMerge,
               out,
               type,
