@@ -417,6 +417,7 @@ int32_t kif_squared_norm(kif_context *context, const float *v, int64_t n, double
 enum {
   PIECE = 4096,           /* elements whose kept scores are handed over at once */
   KEPT_ALL = 1 << 15,     /* so few elements are all kept */
+  FEW = 64,               /* so few elements in the bracket are sorted */
   KEPT_SHARE = 16,        /* of more, one in so many at most */
   FEWEST_SAMPLES = 1 << 12,
   MOST_SAMPLES = 1 << 16,
@@ -589,6 +590,18 @@ static float float_of(uint32_t bits) {
   return x;
 }
 
+/* By insertion: of so few elements, histograms take longer to clear. */
+static void sort_few(float *x, int64_t n) {
+  for (int64_t i = 1; i < n; i++) {
+    const float inserted = x[i];
+    int64_t j = i;
+    for (; j > 0 && x[j - 1] > inserted; j--) {
+      x[j] = x[j - 1];
+    }
+    x[j] = inserted;
+  }
+}
+
 /*
  * The elements of rank k and k + 1, counted from 0, of b->n > k; the latter is the former where
  * there is none. Both are NaN if any element is.
@@ -601,9 +614,16 @@ static void find_neighbours(bracketing *b, int64_t k, float neighbours[2]) {
     return;
   }
   const int64_t last = k + 1 < b->n ? k + 1 : k;
+  const int bracketed = b->below <= k && last < b->below + b->inside && b->inside <= b->capacity;
+  if (bracketed && b->inside <= FEW) {
+    sort_few(b->context->kept, b->inside);
+    neighbours[0] = b->context->kept[k - b->below];
+    neighbours[1] = b->context->kept[last - b->below];
+    return;
+  }
   selection s = {.context = b->context};
   uint32_t found[2];
-  if (b->below <= k && last < b->below + b->inside && b->inside <= b->capacity) {
+  if (bracketed) {
     s.I = b->context->kept;
     s.score = KIF_SENSITIVITY;
     s.first = b->low;
@@ -917,16 +937,18 @@ int32_t kif_mask_counts(kif_context *context, const float *inner_I, const float 
   counts[2] = c.counts[2];
   int64_t elements = n;
   if (tensors == NULL) {
-    /* Padding was counted where a score of zero belongs. */
     elements = n - padding;
-    static const float zero = 0;
-    counting of_zero = {.context = context,
-                        .scores = {&zero, &zero, &zero, &zero},
-                        .parts = c.parts,
-                        .score = score};
-    run(context, mask_counts_task, &of_zero, 1);
-    for (int i = 0; i < 3; i++) {
-      counts[i] -= padding * of_zero.counts[i];
+    if (padding > 0) {
+      /* Padding was counted where a score of zero belongs. */
+      static const float zero = 0;
+      counting of_zero = {.context = context,
+                          .scores = {&zero, &zero, &zero, &zero},
+                          .parts = c.parts,
+                          .score = score};
+      run(context, mask_counts_task, &of_zero, 1);
+      for (int i = 0; i < 3; i++) {
+        counts[i] -= padding * of_zero.counts[i];
+      }
     }
   } else {
     for (int64_t t = 0; t < count; t++) {

@@ -195,6 +195,9 @@ def _address_lies_behind_the_head():
 
 _Plain = _ndarray if _address_lies_behind_the_head() else ()
 
+# Bits of ndarray.flags.num: contiguous in C's order and aligned, then writeable, too.
+_READABLE, _WRITEABLE = 0x101, 0x501
+
 _forks = 0
 
 
@@ -218,7 +221,7 @@ def _place(name, array, written, tensors):
     """The address and the number of elements of an array that a kernel may work on, and its GPU.
 
     A tensor that is written to is added to the list. Every kind of array is taken here, and what is
-    wrong with one is said; the usual kinds have shorter ways in _places.
+    wrong with one is said; the usual kinds have shorter ways in _places and below.
     """
     if isinstance(array, _ndarray):
         if array.dtype != _FLOAT32:
@@ -289,19 +292,35 @@ def _places(names, arrays, written):
 
     None stands for an array not used.
     """
+    places, used, n = [], [], None
+    for array, writes in zip(arrays, written):
+        if array is None:
+            places.append(None)
+            continue
+        if type(array) is not _Plain or array.dtype is not _FLOAT32:
+            return _places_of_all_kinds(names, arrays, written)
+        flags = _WRITEABLE if writes else _READABLE
+        if array.flags.num & flags != flags:
+            return _places_of_all_kinds(names, arrays, written)
+        if array.size != n:
+            if n is not None:
+                return _places_of_all_kinds(names, arrays, written)
+            n = array.size
+        address = _word_at(id(array) + _HEAD).value
+        places.append(address)
+        used.append(address)
+    _require_apart(names, places, used, n)
+    return places, n, None, ()
+
+
+def _places_of_all_kinds(names, arrays, written):
+    """The same, whatever the arrays are: says what is wrong with one."""
     places, n, gpu, used, tensors = [], None, None, [], []
     for name, array, writes in zip(names, arrays, written):
         if array is None:
             places.append(None)
             continue
         if (
-            type(array) is _Plain
-            and array.dtype is _FLOAT32
-            and (flags := array.flags).c_contiguous
-            and (flags.writeable or not writes)
-        ):
-            address, size, where = _word_at(id(array) + _HEAD).value, array.size, None
-        elif (
             type(array) in _tensor_types
             and array.is_cpu
             and array.layout is _strided
@@ -324,6 +343,12 @@ def _places(names, arrays, written):
             raise ValueError(f"{name}: expected an array aligned to {aligned} bytes")
         places.append(address)
         used.append(address)
+    _require_apart(names, places, used, n)
+    return places, n, gpu, tensors
+
+
+def _require_apart(names, places, used, n):
+    """Sorts the addresses that are used."""
     if n:
         used.sort()
         free = 0
@@ -331,7 +356,6 @@ def _places(names, arrays, written):
             if address < free:
                 raise ValueError(f"{_overlapping(names, places, n)} overlap")
             free = address + 4 * n
-    return places, n, gpu, tensors
 
 
 def _overlapping(names, places, n):
@@ -349,6 +373,10 @@ def _wrote(tensors):
 
 def _no_rule(name, kind):
     return TypeError(f"{name}: expected what {kind.__name__[1:]}(...) returns")
+
+
+def _lacks(name):
+    return ValueError(f"{name}: U may be None only where it is neither read nor reset")
 
 
 class Kernels:
@@ -545,9 +573,10 @@ class Kernels:
         outer_bounds = _bounds("outer", outer_bounds, soft)
         (iI, iU), (oI, oU) = inner, outer
         reset_inner, reset_outer = rule.reset_inner, rule.reset_outer
-        for name, U, reset in (("inner", iU, reset_inner), ("outer", oU, reset_outer)):
-            if U is None and (rule.score == 0 or reset):
-                raise ValueError(f"{name}: U may be None only where it is neither read nor reset")
+        if iU is None and (reset_inner or rule.score == 0):
+            raise _lacks("inner")
+        if oU is None and (reset_outer or rule.score == 0):
+            raise _lacks("outer")
         written = (True, True, False, reset_inner, reset_inner, reset_outer, reset_outer)
         arrays = (w, base, snapshot, iI, iU, oI, oU)
         places, n, gpu, tensors = _places(_MERGED, arrays, written)
@@ -575,8 +604,9 @@ class Kernels:
         if gpu is not None:
             return MaskCounts(*self._on(gpu).mask_counts(*places, *bounds, score, n))
         counts = _Counts()
-        _check(_mask_counts(context, *places, *bounds, score, None, 0, n, 0, counts))
-        return MaskCounts(*counts)
+        if status := _mask_counts(context, *places, *bounds, score, None, 0, n, 0, counts):
+            _check(status)
+        return MaskCounts(*counts[:])
 
 
 _MERGED = ("w", "base", "snapshot", "inner I", "inner U", "outer I", "outer U")
@@ -584,6 +614,8 @@ _MERGED = ("w", "base", "snapshot", "inner I", "inner U", "outer I", "outer U")
 
 def _bounds(name, given, soft):
     """What the scores of one side are held against, as a kernel reads it."""
+    if type(given) is float and not soft and given == given:
+        return _Pair(given, given)
     try:
         low, high = given if soft else (given, given)
         bounds = _Pair(low, high)

@@ -290,6 +290,9 @@ def test_overhead_is_reported(kernels):
                 "accumulate": lambda: k.accumulate(w, base),
                 "adamw": lambda: k.adamw(w, base, i, u, step),
                 "importance": lambda: k.importance(w, base, i, u, rule),
+                "adamw_importance": lambda: k.adamw_importance(
+                    w, base, snapshot, o, i, u, step, rule
+                ),
                 "threshold": lambda: k.threshold(i, u),
                 "merge": lambda: k.merge(w, base, snapshot, (i, u), (o, p), 0.5, 0.5, merge),
                 "mask_counts": lambda: k.mask_counts((i, u), (o, p), 0.5, 0.5),

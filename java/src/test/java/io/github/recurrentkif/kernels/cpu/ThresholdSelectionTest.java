@@ -18,11 +18,13 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 /**
- * The threshold in C looks at a sample, keeps what lies in a bracket, and looks through everything
- * again where the bracket does not hold the two elements: each way must give what sorting gives.
+ * The threshold in C looks at a sample, keeps what lies in a bracket (few of them it sorts), and
+ * looks through everything again where the bracket does not hold the two elements: each way must
+ * give what sorting gives.
  */
 final class ThresholdSelectionTest {
 
+  private static final int FEW = 64;
   private static final int KEPT_ALL = 1 << 15;
   private static final int THREAD_BLOCK = 1 << 16;
 
@@ -117,6 +119,9 @@ final class ThresholdSelectionTest {
 
   @Test
   void findsWhatSortingFindsAroundTheSizesWhereItChangesItsWay() {
+    for (int n = 1; n <= FEW + 2; n++) {
+      assertSorted(drawn(n, n), "drawn");
+    }
     for (int boundary : new int[] {KEPT_ALL, THREAD_BLOCK}) {
       for (int n = boundary - 1; n <= boundary + 1; n++) {
         assertSorted(drawn(n, n), "drawn");
