@@ -13,12 +13,13 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
 
 /**
- * What a pretraining makes and from what, as a JSON file: {@code config} is the {@code config.json}
- * of the model to be, {@code settings} are {@link PretrainingSettings}, {@code tokenizer} is the
- * folder of the tokenizer (the recipe's own if absent), {@code text} a list of text files, one text
- * a line, and {@code tasks} a data folder with prompts and answers, as {@code kif train} takes it
- * (the generated world where either is absent). {@code weights} is a safetensors file with tensors
- * to begin with; all others are drawn. Everything is seen from the recipe's folder.
+ * What a pretraining makes and from what, as a JSON file: {@code "config"} is the {@code
+ * config.json} of the model to be, {@code "settings"} are {@link PretrainingSettings}, {@code
+ * "tokenizer"} is the folder of the tokenizer (the recipe's own if absent), {@code "text"} a list
+ * of text files, one text a line, and {@code "tasks"} a data folder with prompts and answers, as
+ * {@code kif train} takes it (the generated world where either is absent). {@code "weights"} is a
+ * safetensors file with tensors to begin with; all others are drawn. Everything is seen from the
+ * recipe's folder.
  */
 public record PretrainingRecipe(
     JsonNode config,
