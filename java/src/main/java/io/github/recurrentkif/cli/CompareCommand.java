@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -220,19 +221,25 @@ final class CompareCommand implements Callable<Integer> {
                   test == RunGroups.Test.T ? "paired t-test" : "Wilcoxon's signed ranks",
                   others > 1 ? ", corrected for " + others + " comparisons (Holm)" : ""));
     }
+    Map<Integer, List<String>> tooFew = new TreeMap<>();
     for (Group group : groups.groups().subList(1, groups.groups().size())) {
       int pairs = groups.pairs(group, first);
       if (pairs < test.pairs()) {
-        notes.add(
-            "no p for %s: %d %s in common with %s, %d are needed"
-                .formatted(
-                    group.label(),
-                    pairs,
-                    pairs == 1 ? "seed" : "seeds",
-                    first.label(),
-                    test.pairs()));
+        tooFew.computeIfAbsent(pairs, _ -> new ArrayList<>()).add(group.label());
       }
     }
+    tooFew.forEach(
+        (pairs, labels) ->
+            notes.add(
+                "no p for %s: %d %s in common with %s, %d are needed"
+                    .formatted(
+                        labels.size() == others && others > 1
+                            ? "any other"
+                            : String.join(", ", labels),
+                        pairs,
+                        pairs == 1 ? "seed" : "seeds",
+                        first.label(),
+                        test.pairs())));
     StringBuilder text = new StringBuilder();
     notes.forEach(note -> text.append(prefix).append(note).append('\n'));
     return text.toString();
