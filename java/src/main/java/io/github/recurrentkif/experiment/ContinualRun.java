@@ -9,7 +9,7 @@ import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
-import io.github.recurrentkif.model.LoraInitialization;
+import io.github.recurrentkif.model.AdapterInitialization;
 import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
@@ -164,7 +164,7 @@ public final class ContinualRun implements AutoCloseable {
         inputs.tasks().size(),
         layout,
         backend.kernels(),
-        (task, weights) -> LoraInitialization.initialize(weights, key.at(task)));
+        (task, weights) -> AdapterInitialization.initialize(weights, key.at(task)));
   }
 
   private OptimizerSettings optimizer() {

@@ -5,8 +5,8 @@ import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.Shape;
+import io.github.recurrentkif.model.AdapterInitialization;
 import io.github.recurrentkif.model.LlamaConfig;
-import io.github.recurrentkif.model.LoraInitialization;
 import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.PromptPoolConfig;
@@ -80,7 +80,7 @@ public final class TextModel implements AutoCloseable {
 
   /** Sets the weights of a new adapter; the same key gives the same. */
   public void initialize(RandomKey key) {
-    LoraInitialization.initialize(weights, key);
+    AdapterInitialization.initialize(weights, key);
     if (prompts != null) {
       prompts.initialize(key.at(weights.layout().tensors().size()));
     }

@@ -17,8 +17,8 @@ import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
+import io.github.recurrentkif.model.AdapterInitialization;
 import io.github.recurrentkif.model.LoraConfig;
-import io.github.recurrentkif.model.LoraInitialization;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.runtime.OnnxRuntime;
@@ -202,7 +202,7 @@ class PackedTrainingTest {
       if (!operators.isEmpty()) {
         assertInstanceOf(PackedObjective.class, text.objective());
       }
-      LoraInitialization.initialize(text.weights(), RandomKey.ofSeed(1));
+      AdapterInitialization.initialize(text.weights(), RandomKey.ofSeed(1));
       trace.weights().add(all(text));
       SplittableRandom random = new SplittableRandom(5);
       for (int i = 0; i < 4; i++) {

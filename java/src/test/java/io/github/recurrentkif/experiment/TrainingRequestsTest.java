@@ -9,8 +9,8 @@ import io.github.recurrentkif.SmallModel;
 import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.model.AdapterInitialization;
 import io.github.recurrentkif.model.LoraConfig;
-import io.github.recurrentkif.model.LoraInitialization;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
@@ -50,7 +50,7 @@ class TrainingRequestsTest {
     Path adapter = temporary.resolve("adapter");
     try (ModelFolder folder = ModelFolder.open(model, backend.cache());
         TextModel text = backend.open(folder, new Trainables.Adapter(lora))) {
-      LoraInitialization.initialize(text.weights(), RandomKey.ofSeed(3));
+      AdapterInitialization.initialize(text.weights(), RandomKey.ofSeed(3));
       StoredAdapter.write(adapter, lora, folder.config(), model.toString(), text.weights());
     }
     requests = new TrainingRequests(backend, model, adapter, false, 0, Precision.FLOAT32);

@@ -12,9 +12,9 @@ import java.lang.foreign.MemorySegment;
  * The weights of a new adapter, as PEFT sets them: B zero, so that the model is unchanged at first,
  * and A uniform in {@code [-1/sqrt(in), 1/sqrt(in))} (Kaiming with a = sqrt 5), as routers are.
  */
-public final class LoraInitialization {
+public final class AdapterInitialization {
 
-  private LoraInitialization() {}
+  private AdapterInitialization() {}
 
   /** Overwrites a vector of adapter matrices; the same key gives the same weights. */
   public static void initialize(ParameterVector weights, RandomKey key) {
