@@ -151,15 +151,14 @@ def mixture(family):
 
 
 class Pool:
-    """4 soft prompts of 2 vectors, the 2 before a text whose keys are most like its mean embedding."""
+    """Soft prompts, of which those go before a text whose keys are most like its mean embedding."""
 
-    PULL = 0.5
-
-    def __init__(self, family):
+    def __init__(self, family, prompts, length, chosen, pull):
+        self.length, self.chosen, self.pull = length, chosen, pull
         self.table = family.model.get_input_embeddings()
         width = self.table.weight.shape[1]
-        self.vectors = torch.nn.Parameter(torch.zeros(8, width).double())
-        self.keys = torch.nn.Parameter(torch.zeros(4, width).double())
+        self.vectors = torch.nn.Parameter(torch.zeros(prompts * length, width).double())
+        self.keys = torch.nn.Parameter(torch.zeros(prompts, width).double())
 
     def before(self, ids, mask, queries):
         """Embeddings and mask of every row with its prompts before its text; the loss of the keys."""
@@ -167,33 +166,33 @@ class Pool:
         for row, seen, query in zip(ids, mask, queries):
             mean = self.table(query).mean(0)
             cosines = torch.nn.functional.cosine_similarity(self.keys, mean[None], dim=1)
-            chosen = torch.topk(cosines, 2).indices
-            loss = loss + self.PULL * (1 - cosines[chosen]).sum() / len(ids)
-            prompts = torch.cat([self.vectors[2 * m : 2 * m + 2] for m in chosen.tolist()])
+            chosen = torch.topk(cosines, self.chosen).indices
+            loss = loss + self.pull * (1 - cosines[chosen]).sum() / len(ids)
+            prompts = torch.cat([self.vectors[self.length * m : self.length * (m + 1)] for m in chosen.tolist()])
             first = int(seen.nonzero()[0])
             embedded = self.table(row)
             rows.append(torch.cat([embedded[:first], prompts, embedded[first:]]))
-            masks.append(torch.cat([seen[:first], torch.ones(4, dtype=seen.dtype), seen[first:]]))
+            masks.append(torch.cat([seen[:first], torch.ones(len(prompts), dtype=seen.dtype), seen[first:]]))
         return torch.stack(rows), torch.stack(masks), loss
 
 
-def prompt_pool(family):
-    pool = Pool(family)
+def prompt_pool(family, prompts=4, length=2, chosen=2, pull=0.5):
+    pool = Pool(family, prompts, length, chosen, pull)
     causal = isinstance(family, Qwen2)
-    prompts, asked = family.prompts()
-    queries = [row[seen == 1] for row, seen in zip(prompts, asked)]
+    texts, asked = family.prompts()
+    queries = [row[seen == 1] for row, seen in zip(texts, asked)]
 
     def loss():
         embedded, mask, pull = pool.before(family.ids, family.mask, queries)
         labels = family.labels
         if causal:
-            labels = torch.cat([torch.full((2, 4), -100), labels], 1)
+            labels = torch.cat([torch.full((2, chosen * length), -100), labels], 1)
         entropy = family.model(inputs_embeds=embedded, attention_mask=mask, labels=labels).loss
         family.pull = pull
         return entropy
 
     def answers():
-        embedded, mask, _ = pool.before(prompts, asked, queries)
+        embedded, mask, _ = pool.before(texts, asked, queries)
         found = family.model.generate(
             inputs_embeds=embedded, attention_mask=mask, max_new_tokens=ANSWER, do_sample=False
         )
@@ -203,7 +202,11 @@ def prompt_pool(family):
     return {"prompts.weight": pool.vectors, "prompts.keys": pool.keys}
 
 
-KINDS = {"mixture": mixture, "prompt-pool": prompt_pool}
+def one_prompt(family):
+    return prompt_pool(family, prompts=1, length=3, chosen=1, pull=0.0)
+
+
+KINDS = {"mixture": mixture, "prompt-pool": prompt_pool, "one-prompt": one_prompt}
 
 
 def record(family, kind):

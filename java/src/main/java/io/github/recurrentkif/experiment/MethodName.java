@@ -74,6 +74,10 @@ public enum MethodName {
       "a pool of soft prompts before the text, chosen by their keys; no LoRA",
       Form.OF_PROMPTS,
       _ -> new SequentialLora<>()),
+  LFPT5(
+      "one soft prompt before every text, memory mixed in; LFPT5 without generator and KL",
+      Form.OF_ONE_PROMPT,
+      _ -> new LoraReplay<>()),
   PER_TASK(
       "an adapter for each task, chosen by who asks: nothing shared or forgotten",
       Form.AS_SET,
@@ -92,8 +96,10 @@ public enum MethodName {
     FOR_EACH_TASK,
     /** Several of those that are set in every layer, of which a router weighs the outputs. */
     OF_EXPERTS,
-    /** No LoRA: soft prompts. */
-    OF_PROMPTS
+    /** No LoRA: soft prompts, chosen for each text. */
+    OF_PROMPTS,
+    /** No LoRA: a soft prompt before every text. */
+    OF_ONE_PROMPT
   }
 
   private final String description;
@@ -190,6 +196,7 @@ public enum MethodName {
               settings.get(Settings.PROMPT_LENGTH),
               settings.get(Settings.PROMPTS_CHOSEN),
               settings.get(Settings.KEY_PULL));
+      case OF_ONE_PROMPT -> PromptPoolConfig.ofOne(settings.get(Settings.PROMPT_LENGTH));
     };
   }
 

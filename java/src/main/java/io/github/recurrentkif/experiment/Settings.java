@@ -161,7 +161,7 @@ public final class Settings {
   public static final Setting<Integer> PROMPTS =
       Setting.whole("prompts", 10, 1, 4096, "soft prompts in the pool; l2p");
   public static final Setting<Integer> PROMPT_LENGTH =
-      Setting.whole("prompt-length", 5, 1, 512, "vectors of a soft prompt; l2p");
+      Setting.whole("prompt-length", 5, 1, 512, "vectors of a soft prompt; l2p, lfpt5");
   public static final Setting<Integer> PROMPTS_CHOSEN =
       Setting.whole("prompts-chosen", 5, 1, 512, "prompts before a text; l2p");
   public static final Setting<Double> KEY_PULL =

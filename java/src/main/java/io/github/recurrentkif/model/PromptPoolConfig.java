@@ -33,6 +33,11 @@ public record PromptPoolConfig(int prompts, int length, int chosen, double pull)
     }
   }
 
+  /** One prompt, before every text; its key has no part in anything. */
+  public static PromptPoolConfig ofOne(int length) {
+    return new PromptPoolConfig(1, length, 1, 0);
+  }
+
   /** Vectors in the pool. */
   int vectors() {
     return prompts * length;

@@ -59,7 +59,11 @@ class AdaptersTest {
     "t5, prompt-pool, padded",
     "t5, prompt-pool, packed",
     "qwen2, prompt-pool, padded",
-    "qwen2, prompt-pool, packed"
+    "qwen2, prompt-pool, packed",
+    "t5, one-prompt, padded",
+    "t5, one-prompt, packed",
+    "qwen2, one-prompt, padded",
+    "qwen2, one-prompt, packed"
   })
   void lossGradientsAndAnswersAreThoseOfPyTorch(String name, String kind, String graph)
       throws Exception {
@@ -153,6 +157,7 @@ class AdaptersTest {
     return switch (kind) {
       case "mixture" -> MixtureConfig.of(lora, 3);
       case "prompt-pool" -> new PromptPoolConfig(4, 2, 2, 0.5);
+      case "one-prompt" -> PromptPoolConfig.ofOne(3);
       default -> throw new IllegalArgumentException(kind);
     };
   }
