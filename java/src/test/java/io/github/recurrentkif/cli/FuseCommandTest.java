@@ -18,6 +18,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** {@code kif fuse} as a user types it. */
 class FuseCommandTest {
@@ -137,5 +139,28 @@ class FuseCommandTest {
         "expected a number");
     assertRefused(
         fuse("--rule=kif", "--base=" + model, "--new=" + model, "--output=" + output), "--old");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"moe-lora", "lfpt5"})
+  void an_adapter_that_is_no_lora_is_refused(String method) throws IOException {
+    Path run = folder.resolve("run");
+    TestRuns runs = new TestRuns(folder);
+    assertEquals(0, runs.inThisProcess(runs.train(method, run, "epochs=1")), runs.said());
+    Path adapter;
+    try (Stream<Path> adapters = Files.list(run.resolve("adapters"))) {
+      adapter = adapters.sorted().toList().getFirst();
+    }
+    String refusal = "expected a LoRA adapter as PEFT writes it, found another kind";
+    for (String how : List.of("products", "factors")) {
+      assertRefused(
+          fuse(
+              "--rule=linear",
+              "--adapters=" + how,
+              "--base=" + model,
+              "--model=" + adapter,
+              "--output=" + output),
+          refusal);
+    }
   }
 }
