@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.experiment.Build;
+import io.github.recurrentkif.experiment.MethodName;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
@@ -21,6 +22,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Random;
 import java.util.SortedMap;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
@@ -33,11 +35,16 @@ import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.ObjectMapper;
 
-/** What befalls a run besides being killed: each has its message, and nothing is lost. */
+/**
+ * What befalls a run besides being killed: each has its message, and nothing is lost. The method of
+ * the runs is drawn; {@code -Dkif.method=METHOD} names it.
+ */
 class SurvivalTest {
 
   /** Short, and with a checkpoint and events enough for a limit to lie between them. */
   private static final String SHORT = "epochs=3";
+
+  private static final String METHOD = method();
 
   @TempDir private static Path shared;
   private static Path whole;
@@ -46,9 +53,16 @@ class SurvivalTest {
   private TestRuns runs;
   private Path run;
 
+  private static String method() {
+    List<String> methods = MethodName.texts();
+    String drawn = methods.get(new Random().nextInt(methods.size()));
+    return System.getProperty("kif.method", drawn);
+  }
+
   /** Once: what every interrupted run must come to. */
   @BeforeAll
   static void runToTheEnd() {
+    System.out.println("what befalls a run of " + METHOD);
     whole = shared.resolve("whole");
     TestRuns runs = new TestRuns(shared);
     assertEquals(0, runs.inThisProcess(train(runs, whole)), runs.said());
@@ -61,7 +75,7 @@ class SurvivalTest {
   }
 
   private static List<String> train(TestRuns runs, Path output) {
-    return runs.train("recurrent-kif", output, SHORT);
+    return runs.train(METHOD, output, SHORT);
   }
 
   private List<String> train(Path output) {
@@ -289,12 +303,11 @@ class SurvivalTest {
 
   @Test
   void any_number_of_threads_gives_the_same_bits() throws Exception {
-    assertEquals(0, runs.inThisProcess(runs.train("recurrent-kif", run, "epochs=1")), runs.said());
+    assertEquals(0, runs.inThisProcess(runs.train(METHOD, run, "epochs=1")), runs.said());
     for (int threads : new int[] {2, 3}) {
       Path other = folder.resolve("threads-" + threads);
       assertEquals(
-          0,
-          runs.inThisProcess(runs.train("recurrent-kif", other, "epochs=1", "threads=" + threads)));
+          0, runs.inThisProcess(runs.train(METHOD, other, "epochs=1", "threads=" + threads)));
       SortedMap<String, byte[]> expected = lasting(run);
       SortedMap<String, byte[]> found = lasting(other);
       assertEquals(expected.keySet(), found.keySet());
