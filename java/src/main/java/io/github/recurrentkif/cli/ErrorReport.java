@@ -7,13 +7,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.DirectoryNotEmptyException;
-import java.nio.file.FileAlreadyExistsException;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
-import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CancellationException;
@@ -68,8 +62,8 @@ final class ErrorReport {
       }
       case InputException input -> badInput(String.valueOf(input.getMessage()));
       case UncheckedIOException unchecked when unchecked.getCause() != null ->
-          badInput(describe(unchecked.getCause()));
-      case IOException io -> badInput(describe(io));
+          badInput(InputException.reason(unchecked.getCause()));
+      case IOException io -> badInput(InputException.reason(io));
       case InterruptedException _ -> interrupted();
       case CancellationException _ -> interrupted();
       case OutOfMemoryError memory ->
@@ -111,21 +105,8 @@ final class ErrorReport {
       Files.writeString(file, text, StandardCharsets.UTF_8);
       return file.toString();
     } catch (IOException e) {
-      return "--stacktrace (" + describe(e) + ")";
+      return "--stacktrace (" + InputException.reason(e) + ")";
     }
-  }
-
-  /** Says which file could not be used and why; the messages of the JDK often give only one. */
-  static String describe(IOException error) {
-    return switch (error) {
-      case NoSuchFileException e -> e.getFile() + ": no such file or folder";
-      case AccessDeniedException e -> e.getFile() + ": permission denied";
-      case FileAlreadyExistsException e -> e.getFile() + ": exists already";
-      case DirectoryNotEmptyException e -> e.getFile() + ": the folder is not empty";
-      case NotDirectoryException e -> e.getFile() + ": not a folder";
-      case FileSystemException e when e.getReason() != null -> e.getFile() + ": " + e.getReason();
-      default -> error.getMessage() == null ? error.toString() : error.getMessage();
-    };
   }
 
   private static String trace(Throwable error) {

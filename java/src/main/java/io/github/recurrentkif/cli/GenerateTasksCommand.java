@@ -103,7 +103,7 @@ final class GenerateTasksCommand implements Callable<Integer> {
     try {
       Files.write(file, lines);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be written: " + e, e);
+      throw InputException.unwritable(file, e);
     }
   }
 }

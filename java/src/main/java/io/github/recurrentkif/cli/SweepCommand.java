@@ -2,7 +2,6 @@ package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.experiment.BackendRequest;
 import io.github.recurrentkif.experiment.FolderLock;
-import io.github.recurrentkif.experiment.RunFolder;
 import io.github.recurrentkif.experiment.RunGroups;
 import io.github.recurrentkif.experiment.RunRequest;
 import io.github.recurrentkif.experiment.RunSummary;
@@ -16,6 +15,7 @@ import io.github.recurrentkif.experiment.sweep.Speeds;
 import io.github.recurrentkif.experiment.sweep.Sweep;
 import io.github.recurrentkif.experiment.sweep.SweepFolder;
 import io.github.recurrentkif.experiment.sweep.SweepPlan;
+import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
@@ -280,7 +280,7 @@ final class SweepCommand implements Callable<Integer> {
   private static final RunGroups.Test TEST = RunGroups.Test.T;
 
   private static void write(SweepFolder folder, String name, String text) {
-    RunFolder.writeAtomically(folder.path().resolve(name), text.getBytes(StandardCharsets.UTF_8));
+    AtomicFile.write(folder.path().resolve(name), text.getBytes(StandardCharsets.UTF_8));
   }
 
   private int writeScript(Path script, SweepPlan plan, SweepFolder folder) {
@@ -305,7 +305,7 @@ final class SweepCommand implements Callable<Integer> {
       Files.createDirectories(folder.path().resolve("logs"));
       Files.writeString(script, text, StandardCharsets.UTF_8);
     } catch (IOException e) {
-      throw new InputException(script + ": cannot be written: " + ErrorReport.describe(e), e);
+      throw InputException.unwritable(script, e);
     }
     terminal.out().println("submit it, also again to fill gaps: sbatch " + script);
     return ExitCode.OK;

@@ -58,7 +58,7 @@ public record TaskFiles(Path folder) {
         }
       }
     } catch (IOException e) {
-      throw new InputException(train + ": the folder cannot be read: " + e.getMessage(), e);
+      throw InputException.unreadable(train, e);
     }
     return Collections.unmodifiableSortedSet(names);
   }

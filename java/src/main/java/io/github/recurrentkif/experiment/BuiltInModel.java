@@ -1,5 +1,6 @@
 package io.github.recurrentkif.experiment;
 
+import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -51,9 +52,9 @@ public final class BuiltInModel {
                   + name
                   + "; build it again in a complete checkout");
         }
-        RunFolder.writeAtomically(folder.resolve(name), content.readAllBytes());
+        AtomicFile.write(folder.resolve(name), content.readAllBytes());
       } catch (IOException e) {
-        throw new InputException(folder.resolve(name) + ": cannot be written: " + e, e);
+        throw InputException.unwritable(folder.resolve(name), e);
       }
     }
   }

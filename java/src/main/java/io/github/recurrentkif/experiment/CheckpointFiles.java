@@ -61,14 +61,14 @@ record CheckpointFiles(Path folder) {
     SequencedMap<String, String> metadata = new LinkedHashMap<>();
     metadata.put(STATE, json);
     metadata.put(STATE_CHECKSUM, checksum(json));
+    Path next = folder.resolve(NEXT);
     try {
-      Path next = folder.resolve(NEXT);
       VectorFile.write(next, vectors, metadata);
       AtomicFile.replace(newest(), next, previous());
     } catch (IOException e) {
       throw new InputException(
           "%s: the checkpoint cannot be written: %s; the one before it is untouched: make room and go on"
-              .formatted(newest(), (e.getCause() == null ? e : e.getCause()).getMessage()),
+              .formatted(newest(), InputException.reason(next, e)),
           e);
     }
   }

@@ -1,5 +1,6 @@
 package io.github.recurrentkif.experiment;
 
+import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.InputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -96,7 +97,7 @@ public record Comparison(Path folder, List<RunConfiguration> runs) {
     for (RunResult result : results) {
       json.put(result.configuration().method().text(), result.toJson());
     }
-    RunFolder.writeAtomically(
+    AtomicFile.write(
         folder.resolve("comparison.json"),
         JsonMapper.builder()
             .enable(SerializationFeature.INDENT_OUTPUT)

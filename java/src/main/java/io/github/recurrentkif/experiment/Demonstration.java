@@ -2,6 +2,7 @@ package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.data.world.GeneratedTasks;
 import io.github.recurrentkif.data.world.WorldTask;
+import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -73,7 +74,7 @@ public record Demonstration(long seed, boolean quick, Map<String, String> change
       }
       BuiltInModel.extract(folder.resolve("model"));
       data().write(folder.resolve("tasks"));
-      RunFolder.writeAtomically(made, description.getBytes(StandardCharsets.UTF_8));
+      AtomicFile.write(made, description.getBytes(StandardCharsets.UTF_8));
     }
     return Comparison.of(
         folder,
@@ -90,7 +91,7 @@ public record Demonstration(long seed, boolean quick, Map<String, String> change
     try {
       return Files.readString(file);
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + RunFolder.message(e), e);
+      throw InputException.unreadable(file, e);
     }
   }
 
@@ -98,7 +99,7 @@ public record Demonstration(long seed, boolean quick, Map<String, String> change
     try (var files = Files.list(folder)) {
       return files.findAny().isEmpty();
     } catch (IOException e) {
-      throw new InputException(folder + ": cannot be read: " + RunFolder.message(e), e);
+      throw InputException.unreadable(folder, e);
     }
   }
 }

@@ -51,7 +51,7 @@ final class EventLog implements AutoCloseable {
       channel.position(length);
       return new EventLog(file, channel, TensorBoardLog.open(tensorBoard, read(file)));
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);
+      throw InputException.unwritable(file, e);
     }
   }
 
@@ -77,7 +77,7 @@ final class EventLog implements AutoCloseable {
         channel.write(buffer);
       }
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);
+      throw InputException.unwritable(file, e);
     }
     tensorBoard.append(event);
   }
@@ -88,7 +88,7 @@ final class EventLog implements AutoCloseable {
       channel.force(false);
       return channel.position();
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);
+      throw InputException.unwritable(file, e);
     }
   }
 
@@ -97,7 +97,7 @@ final class EventLog implements AutoCloseable {
     try (tensorBoard) {
       channel.close();
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);
+      throw InputException.unwritable(file, e);
     }
   }
 }

@@ -3,6 +3,7 @@ package io.github.recurrentkif.experiment;
 import io.github.recurrentkif.continual.ExactMatch;
 import io.github.recurrentkif.data.Sample;
 import io.github.recurrentkif.data.Task;
+import io.github.recurrentkif.memory.AtomicFile;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -74,7 +75,7 @@ final class Examiner {
       line.put("correct", ExactMatch.matches(answers.get(i), sample.target()));
       lines.append(json.writeValueAsString(line)).append('\n');
     }
-    RunFolder.writeAtomically(
+    AtomicFile.write(
         folder.predictions(after, tasks.get(after).name(), task.name()),
         lines.toString().getBytes(StandardCharsets.UTF_8));
   }

@@ -4,6 +4,7 @@ import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.data.EncodedSample;
 import io.github.recurrentkif.data.Tokenizer;
 import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
@@ -102,7 +103,7 @@ public final class Pretraining implements AutoCloseable {
       for (String name : TOKENIZER_FILES) {
         Path file = recipe.tokenizer().resolve(name);
         if (Files.isRegularFile(file)) {
-          RunFolder.writeAtomically(output.resolve(name), Files.readAllBytes(file));
+          AtomicFile.write(output.resolve(name), Files.readAllBytes(file));
         }
       }
       Pretraining pretraining = new Pretraining(output, recipe, backend, folder, config);
@@ -110,8 +111,7 @@ public final class Pretraining implements AutoCloseable {
       return pretraining;
     } catch (IOException e) {
       folder.close();
-      throw new InputException(
-          recipe.tokenizer() + ": the tokenizer cannot be read: " + RunFolder.message(e), e);
+      throw InputException.unreadable(recipe.tokenizer(), e);
     } catch (RuntimeException e) {
       folder.close();
       throw e;
@@ -141,7 +141,7 @@ public final class Pretraining implements AutoCloseable {
 
   private static void writeConfig(Path output, JsonNode config) {
     JsonMapper json = JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
-    RunFolder.writeAtomically(output.resolve("config.json"), json.writeValueAsBytes(config));
+    AtomicFile.write(output.resolve("config.json"), json.writeValueAsBytes(config));
     Map<String, Object> generation = new LinkedHashMap<>();
     for (String key :
         List.of("decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id")) {
@@ -149,8 +149,7 @@ public final class Pretraining implements AutoCloseable {
         generation.put(key, config.get(key));
       }
     }
-    RunFolder.writeAtomically(
-        output.resolve("generation_config.json"), json.writeValueAsBytes(generation));
+    AtomicFile.write(output.resolve("generation_config.json"), json.writeValueAsBytes(generation));
   }
 
   /**
@@ -280,8 +279,7 @@ public final class Pretraining implements AutoCloseable {
           learner.weights().upload(name, weights.float32(name, arena));
         }
       } catch (IOException e) {
-        throw new InputException(
-            file + ": the weights to begin with cannot be read: " + RunFolder.message(e), e);
+        throw InputException.unreadable(file, e);
       }
     }
 
@@ -343,7 +341,7 @@ public final class Pretraining implements AutoCloseable {
         throw new InputException(
             output
                 + ": the model cannot be written: "
-                + RunFolder.message(e)
+                + InputException.reason(e)
                 + "; make room and go on with 'kif pretrain --resume'",
             e);
       }

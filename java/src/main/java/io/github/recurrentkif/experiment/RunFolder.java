@@ -3,7 +3,6 @@ package io.github.recurrentkif.experiment;
 import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import tools.jackson.core.JacksonException;
@@ -77,7 +76,8 @@ public final class RunFolder implements AutoCloseable {
       Files.createDirectories(folder);
       return locked(folder);
     } catch (IOException e) {
-      throw new InputException(folder + ": the run folder cannot be made: " + message(e), e);
+      throw new InputException(
+          folder + ": the run folder cannot be made: " + InputException.reason(e), e);
     }
   }
 
@@ -114,7 +114,8 @@ public final class RunFolder implements AutoCloseable {
       }
       return run;
     } catch (IOException e) {
-      throw new InputException(folder + ": the run folder cannot be opened: " + message(e), e);
+      throw new InputException(
+          folder + ": the run folder cannot be opened: " + InputException.reason(e), e);
     }
   }
 
@@ -250,31 +251,7 @@ public final class RunFolder implements AutoCloseable {
   }
 
   private void write(String name, Object json) {
-    writeAtomically(folder.resolve(name), JSON.writeValueAsBytes(json));
-  }
-
-  /** Writes a file that is there whole, or as it was before; makes its folder. */
-  public static void writeAtomically(Path file, byte[] bytes) {
-    try {
-      Files.createDirectories(file.toAbsolutePath().getParent());
-      AtomicFile.write(
-          file,
-          channel -> {
-            ByteBuffer buffer = ByteBuffer.wrap(bytes);
-            while (buffer.hasRemaining()) {
-              channel.write(buffer);
-            }
-          });
-    } catch (IOException e) {
-      throw new InputException(file + ": cannot be written: " + message(e), e);
-    }
-  }
-
-  /** Some I/O exceptions say nothing but a file's name. */
-  static String message(IOException e) {
-    return e.getClass() == IOException.class && e.getMessage() != null
-        ? e.getMessage()
-        : e.getClass().getSimpleName() + " " + e.getMessage();
+    AtomicFile.write(folder.resolve(name), JSON.writeValueAsBytes(json));
   }
 
   @Override

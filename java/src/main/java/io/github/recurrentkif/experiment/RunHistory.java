@@ -88,7 +88,7 @@ public record RunHistory(
         // A run that goes on, or was killed, may have a last line that is not whole.
         reading.end();
       } catch (IOException e) {
-        throw new InputException(file + ": cannot be read: " + RunFolder.message(e), e);
+        throw InputException.unreadable(file, e);
       }
     }
     reading.end();

@@ -76,7 +76,7 @@ public record RunSummary(
           .map(RunSummary::of)
           .toList();
     } catch (IOException e) {
-      throw new InputException(folder + ": cannot be read: " + RunFolder.message(e), e);
+      throw InputException.unreadable(folder, e);
     }
   }
 

@@ -74,7 +74,7 @@ final class TensorBoardLog implements AutoCloseable {
       return new TensorBoardLog(
           file, FileChannel.open(file, StandardOpenOption.APPEND), scalars, clock);
     } catch (IOException e) {
-      throw new InputException(folder + ": cannot be written: " + RunFolder.message(e), e);
+      throw InputException.unwritable(folder, e);
     }
   }
 
@@ -98,7 +98,7 @@ final class TensorBoardLog implements AutoCloseable {
         write(channel, TensorBoardFile.scalars(clock.getAsDouble(), point.step(), point.values()));
       }
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);
+      throw InputException.unwritable(file, e);
     }
   }
 
@@ -114,7 +114,7 @@ final class TensorBoardLog implements AutoCloseable {
     try {
       channel.close();
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be written: " + RunFolder.message(e), e);
+      throw InputException.unwritable(file, e);
     }
   }
 }

@@ -1,5 +1,6 @@
 package io.github.recurrentkif.experiment;
 
+import io.github.recurrentkif.memory.AtomicFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -110,7 +111,7 @@ public final class TimeSpent {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("began", began);
     json.put("seconds", tasks);
-    RunFolder.writeAtomically(
+    AtomicFile.write(
         file,
         JsonMapper.builder()
             .enable(SerializationFeature.INDENT_OUTPUT)

@@ -23,7 +23,7 @@ final class AdapterFile {
     try {
       return SafetensorsFile.open(adapter.resolve(PeftAdapter.WEIGHTS));
     } catch (IOException e) {
-      throw new InputException(adapter + ": cannot be read: " + e.getMessage(), e);
+      throw InputException.unreadable(adapter, e);
     }
   }
 

@@ -77,7 +77,7 @@ public final class ConcatenatedAdapter {
                 rank);
           });
     } catch (IOException e) {
-      throw new InputException(output + ": cannot be written: " + e.getMessage(), e);
+      throw InputException.unwritable(output, e);
     } finally {
       files.forEach(SafetensorsFile::close);
     }

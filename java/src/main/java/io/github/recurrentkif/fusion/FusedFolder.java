@@ -74,7 +74,7 @@ public final class FusedFolder {
             Files.write(folder.resolve("fusion.json"), json().writeValueAsBytes(record));
           });
     } catch (IOException e) {
-      throw new InputException(output + ": cannot be written: " + e.getMessage(), e);
+      throw InputException.unwritable(output, e);
     }
   }
 
@@ -90,7 +90,7 @@ public final class FusedFolder {
       try (DirectoryStream<Path> entries = Files.newDirectoryStream(output)) {
         empty = !entries.iterator().hasNext();
       } catch (IOException e) {
-        throw new InputException(output + ": cannot be read: " + e.getMessage(), e);
+        throw InputException.unreadable(output, e);
       }
     }
     if (!empty) {

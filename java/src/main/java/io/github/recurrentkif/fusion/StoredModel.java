@@ -55,7 +55,7 @@ public final class StoredModel implements Weights {
       SafetensorsFile opened = SafetensorsFile.open(file);
       return new StoredModel(path, opened, opened::location).withChannels();
     } catch (IOException e) {
-      throw new InputException(path + ": cannot be read: " + e.getMessage(), e);
+      throw InputException.unreadable(path, e);
     }
   }
 

@@ -1,7 +1,9 @@
 package io.github.recurrentkif.memory;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -44,12 +46,36 @@ public final class AtomicFile {
       Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException | RuntimeException | Error e) {
       deleteAfter(e, temporary);
-      if (e instanceof IOException) {
-        throw new IOException("cannot write " + file + ": " + e, e);
+      if (e instanceof IOException io) {
+        String reason = InputException.reason(temporary, io);
+        IOException failure = new FileSystemException(file.toString(), null, reason);
+        failure.initCause(io);
+        throw failure;
       }
       throw e;
     }
     forceFolder(folder);
+  }
+
+  /**
+   * Writes a file of these bytes, and the folders above it that are missing.
+   *
+   * @throws InputException if it cannot be written; what stood there is untouched
+   */
+  public static void write(Path file, byte[] bytes) {
+    try {
+      Files.createDirectories(folderOf(file));
+      write(
+          file,
+          channel -> {
+            ByteBuffer buffer = ByteBuffer.wrap(bytes);
+            while (buffer.hasRemaining()) {
+              channel.write(buffer);
+            }
+          });
+    } catch (IOException e) {
+      throw InputException.unwritable(file, e);
+    }
   }
 
   /**
@@ -79,7 +105,7 @@ public final class AtomicFile {
   private static Path folderOf(Path file) throws IOException {
     Path folder = file.toAbsolutePath().getParent();
     if (folder == null) {
-      throw new IOException("cannot write " + file + ": it is the root of a file system");
+      throw new FileSystemException(file.toString(), null, "the root of a file system");
     }
     return folder;
   }

@@ -55,7 +55,7 @@ public final class ConvertedWeights {
     } catch (IOException e) {
       throw new IOException(
           "the weights cannot be kept as float32: "
-              + e.getMessage()
+              + InputException.reason(e)
               + "; "
               + CacheFolder.VARIABLE
               + " names another folder to use",

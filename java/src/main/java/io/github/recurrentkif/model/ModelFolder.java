@@ -56,7 +56,7 @@ public final class ModelFolder implements AutoCloseable {
       SafetensorsFolder files = SafetensorsFolder.open(folder);
       return new ModelFolder(folder, config.withTiedHead(isHeadTied(config, files)), files, cache);
     } catch (IOException e) {
-      throw new InputException(String.valueOf(e.getMessage()), e);
+      throw new InputException(InputException.reason(e), e);
     }
   }
 
@@ -166,7 +166,7 @@ public final class ModelFolder implements AutoCloseable {
       try {
         converted = ConvertedWeights.open(files, cache);
       } catch (IOException e) {
-        throw new InputException(folder + ": " + e.getMessage(), e);
+        throw new InputException(folder + ": " + InputException.reason(e), e);
       }
     }
     return converted;

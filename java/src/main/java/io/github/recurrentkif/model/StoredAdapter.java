@@ -10,7 +10,6 @@ import io.github.recurrentkif.memory.SafetensorsWriter;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.memory.StoredTensor;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
@@ -147,7 +146,7 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
                 + (left.size() > 1 ? ", nor have " + (left.size() - 1) + " others" : ""));
       }
     } catch (IOException e) {
-      throw new InputException(file + ": cannot be read: " + e.getMessage(), e);
+      throw InputException.unreadable(file, e);
     }
   }
 
@@ -171,8 +170,7 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
       AtomicFolder.delete(folder);
       Files.move(temporary, folder, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException e) {
-      throw new UncheckedIOException(
-          folder + ": the adapter cannot be written: " + e.getMessage(), e);
+      throw InputException.unwritable(folder, e);
     }
   }
 

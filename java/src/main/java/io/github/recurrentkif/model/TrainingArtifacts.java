@@ -87,7 +87,7 @@ public record TrainingArtifacts(
       throw new InputException(
           folder
               + ": the training artifacts cannot be written: "
-              + e.getMessage()
+              + InputException.reason(e)
               + "; KIF_CACHE names another folder to use",
           e);
     }

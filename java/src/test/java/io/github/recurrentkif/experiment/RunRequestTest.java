@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
+import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -185,7 +186,7 @@ class RunRequestTest {
         new RunConfiguration(
             Path.of("/m"), Path.of("/d"), List.of("a", "b"), MethodName.SEQUENTIAL_LORA, chosen);
     Path file = folder.resolve("configuration.json");
-    RunFolder.writeAtomically(
+    AtomicFile.write(
         file, new tools.jackson.databind.ObjectMapper().writeValueAsBytes(run.toJson()));
     RunConfiguration repeated = RunRequest.read(file).with(read("output: again\n")).configuration();
     assertEquals(run.toJson().get("settings"), repeated.toJson().get("settings"));

@@ -33,7 +33,7 @@ final class AtomicFileTest {
   }
 
   private static void assertNames(Path file, IOException e) {
-    Messages.assertStartsWith("cannot write " + file + ": ", e);
+    Messages.assertStartsWith(file + ": ", e);
   }
 
   @Test

@@ -4,9 +4,6 @@ import io.github.recurrentkif.data.Split;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.InputException;
-import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -109,18 +106,6 @@ public record GeneratedTasks(long seed, int trainSamples, int devSamples, int te
   }
 
   private static void write(Path file, List<Map<String, String>> records) {
-    ByteBuffer bytes = ByteBuffer.wrap(JSON.writeValueAsBytes(records));
-    try {
-      Files.createDirectories(file.toAbsolutePath().getParent());
-      AtomicFile.write(
-          file,
-          channel -> {
-            while (bytes.hasRemaining()) {
-              channel.write(bytes);
-            }
-          });
-    } catch (IOException e) {
-      throw new InputException(file + ": the task cannot be written: " + e, e);
-    }
+    AtomicFile.write(file, JSON.writeValueAsBytes(records));
   }
 }

@@ -9,10 +9,7 @@ import io.github.recurrentkif.experiment.RunSummary.State;
 import io.github.recurrentkif.experiment.TimeSpent.Part;
 import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.InputException;
-import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -107,19 +104,7 @@ public final class Report {
   }
 
   private static void write(Path file, String text) {
-    try {
-      Files.createDirectories(file.toAbsolutePath().normalize().getParent());
-      ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
-      AtomicFile.write(
-          file,
-          channel -> {
-            while (bytes.hasRemaining()) {
-              channel.write(bytes);
-            }
-          });
-    } catch (IOException e) {
-      throw new InputException(file + ": cannot be written: " + e.getMessage(), e);
-    }
+    AtomicFile.write(file, text.getBytes(StandardCharsets.UTF_8));
   }
 
   String html() {

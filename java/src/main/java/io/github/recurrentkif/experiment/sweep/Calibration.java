@@ -112,7 +112,8 @@ public final class Calibration {
         AtomicFolder.delete(folder);
       }
     } catch (IOException e) {
-      throw new InputException("no folder for a short run can be made: " + e.getMessage(), e);
+      throw new InputException(
+          "no folder for a short run can be made: " + InputException.reason(e), e);
     }
   }
 

@@ -289,7 +289,7 @@ public final class Sweep {
       listener.begins(run, resumed);
       worker.listen((who, message) -> said.add(new Said(who, message)));
     } catch (IOException e) {
-      fail(run, "its process cannot be started: " + e.getMessage());
+      fail(run, "its process cannot be started: " + InputException.reason(e));
     }
   }
 

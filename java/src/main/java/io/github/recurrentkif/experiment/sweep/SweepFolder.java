@@ -4,6 +4,7 @@ import io.github.recurrentkif.experiment.FolderLock;
 import io.github.recurrentkif.experiment.RunConfiguration;
 import io.github.recurrentkif.experiment.RunFolder;
 import io.github.recurrentkif.experiment.RunSummary;
+import io.github.recurrentkif.memory.AtomicFile;
 import io.github.recurrentkif.memory.InputException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -95,7 +96,7 @@ public record SweepFolder(Path path) {
       }
       return lock;
     } catch (IOException e) {
-      throw new InputException(path + ": cannot be locked: " + e.getMessage(), e);
+      throw new InputException(path + ": cannot be locked: " + InputException.reason(e), e);
     }
   }
 
@@ -111,7 +112,8 @@ public record SweepFolder(Path path) {
       }
       Files.createDirectories(path);
     } catch (IOException e) {
-      throw new InputException(path + ": the folder cannot be made: " + e.getMessage(), e);
+      throw new InputException(
+          path + ": the folder cannot be made: " + InputException.reason(e), e);
     }
   }
 
@@ -182,7 +184,7 @@ public record SweepFolder(Path path) {
   }
 
   void writeConfiguration(PlannedRun run, int threads) {
-    RunFolder.writeAtomically(configuration(run), run.configurationFile(threads));
+    AtomicFile.write(configuration(run), run.configurationFile(threads));
   }
 
   /** Why a run failed when it was last tried. */
@@ -194,19 +196,20 @@ public record SweepFolder(Path path) {
     try {
       return Optional.of(Files.readString(file).strip());
     } catch (IOException e) {
-      return Optional.of(file + " cannot be read: " + e.getMessage());
+      return Optional.of(file + ": cannot be read: " + InputException.reason(e));
     }
   }
 
   void writeFailure(PlannedRun run, String reason) {
-    RunFolder.writeAtomically(failure(run), (reason + "\n").getBytes(StandardCharsets.UTF_8));
+    AtomicFile.write(failure(run), (reason + "\n").getBytes(StandardCharsets.UTF_8));
   }
 
   void forgetFailure(PlannedRun run) {
     try {
       Files.deleteIfExists(failure(run));
     } catch (IOException e) {
-      throw new InputException(failure(run) + ": cannot be removed: " + e.getMessage(), e);
+      throw new InputException(
+          failure(run) + ": cannot be removed: " + InputException.reason(e), e);
     }
   }
 
@@ -230,6 +233,6 @@ public record SweepFolder(Path path) {
   }
 
   private static void write(Path file, Object json) {
-    RunFolder.writeAtomically(file, JSON.writeValueAsBytes(json));
+    AtomicFile.write(file, JSON.writeValueAsBytes(json));
   }
 }

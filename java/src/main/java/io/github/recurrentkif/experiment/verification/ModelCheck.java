@@ -61,7 +61,7 @@ public final class ModelCheck {
       check.adapter(model);
       check.everyWeight(model);
     } catch (IOException e) {
-      throw new InputException(folder + ": cannot be read: " + e.getMessage(), e);
+      throw InputException.unreadable(folder, e);
     }
     return check.measures;
   }

@@ -141,7 +141,7 @@ public final class TrajectoryCheck {
         compareAnswers(task, text);
       }
     } catch (IOException e) {
-      throw new InputException(trajectory.folder() + ": cannot be read: " + e.getMessage(), e);
+      throw InputException.unreadable(trajectory.folder(), e);
     }
   }
 

@@ -3,8 +3,6 @@ package io.github.recurrentkif.kernels.bench;
 import io.github.recurrentkif.kernels.bench.Outcome.Entry;
 import io.github.recurrentkif.kernels.bench.Outcome.Times;
 import io.github.recurrentkif.memory.AtomicFile;
-import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -28,16 +26,8 @@ public record BenchReport(Machine machine, int repetitions, List<Outcome> outcom
   }
 
   /** Writes the file whole or not at all. */
-  public void write(Path file) throws IOException {
-    ByteBuffer text =
-        ByteBuffer.wrap((toJson().toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
-    AtomicFile.write(
-        file,
-        channel -> {
-          while (text.hasRemaining()) {
-            channel.write(text);
-          }
-        });
+  public void write(Path file) {
+    AtomicFile.write(file, (toJson().toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8));
   }
 
   ObjectNode toJson() {
