@@ -34,8 +34,8 @@ final class PretrainCommand implements Callable<Integer> {
       paramLabel = "FILE",
       defaultValue = BUILT_IN,
       description =
-          "A recipe (JSON: config, settings, tokenizer, text, tasks), or built-in for that of the"
-              + " model that comes with kif (default: ${DEFAULT-VALUE}).")
+          "A recipe (JSON: config, settings, tokenizer, text, tasks, weights), or built-in for that"
+              + " of the model that comes with kif (default: ${DEFAULT-VALUE}).")
   private String config;
 
   @Option(

@@ -26,7 +26,7 @@ public record CausalEncoding(PromptFormat format, Tokenizer tokenizer, int maxim
 
   /** A prompt to answer, whatever its length. */
   public long[] prompt(Sample sample) {
-    return withoutEnd(tokenizer.encode(format.prompt(sample), Integer.MAX_VALUE));
+    return tokenizer.withoutEnd(tokenizer.encode(format.prompt(sample), Integer.MAX_VALUE));
   }
 
   /**
@@ -47,8 +47,9 @@ public record CausalEncoding(PromptFormat format, Tokenizer tokenizer, int maxim
 
   private EncodedSample uncut(Sample sample) {
     String prompt = format.prompt(sample);
-    long[] source = withoutEnd(tokenizer.encode(prompt, Integer.MAX_VALUE));
-    long[] text = withoutEnd(tokenizer.encode(prompt + sample.target(), Integer.MAX_VALUE));
+    long[] source = tokenizer.withoutEnd(tokenizer.encode(prompt, Integer.MAX_VALUE));
+    long[] text =
+        tokenizer.withoutEnd(tokenizer.encode(prompt + sample.target(), Integer.MAX_VALUE));
     // The border is where the prompt alone would end, as many tokens from the start.
     int border = Math.min(source.length, text.length);
     long[] labels = Arrays.copyOfRange(text, border, text.length + 1);
@@ -91,11 +92,5 @@ public record CausalEncoding(PromptFormat format, Tokenizer tokenizer, int maxim
   private @Nullable EncodedSample fitting(Sample sample) {
     EncodedSample encoded = uncut(sample);
     return encoded.source().length + encoded.labels().length <= maximumTokens ? encoded : null;
-  }
-
-  /** Some tokenizers end every text by themselves; a prompt goes on. */
-  private long[] withoutEnd(long[] ids) {
-    boolean ended = ids.length > 1 && ids[ids.length - 1] == tokenizer.endOfSequence();
-    return ended ? Arrays.copyOf(ids, ids.length - 1) : ids;
   }
 }

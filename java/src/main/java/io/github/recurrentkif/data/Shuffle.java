@@ -12,9 +12,7 @@ public final class Shuffle {
 
   /**
    * A random order of 0 to n - 1: the Fisher-Yates shuffle (Durstenfeld 1964), whose i-th draw is
-   * the word {@code key.at(i)} scaled to the numbers still in play. Scaling 64 bits to at most n
-   * numbers makes one of them likelier than another by less than n / 2^64, below 2^-33 for every
-   * {@code int}.
+   * that of {@code key.at(i)} among the numbers still in play.
    *
    * @param key used for nothing else
    * @param n not negative
@@ -25,7 +23,7 @@ public final class Shuffle {
       order[i] = i;
     }
     for (int last = n - 1; last > 0; last--) {
-      int chosen = (int) Math.unsignedMultiplyHigh(key.at(last).bits(), last + 1L);
+      int chosen = key.at(last).below(last + 1);
       int swapped = order[last];
       order[last] = order[chosen];
       order[chosen] = swapped;

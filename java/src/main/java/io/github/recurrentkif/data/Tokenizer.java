@@ -53,7 +53,7 @@ public final class Tokenizer implements AutoCloseable {
     try (InputStream json = Files.newInputStream(file)) {
       return new Tokenizer(file, HuggingFaceTokenizer.newInstance(json, options), vocabulary);
     } catch (IOException e) {
-      throw new InputException(file + ": the file cannot be read: " + e.getMessage(), e);
+      throw InputException.unreadable(file, e);
     } catch (EngineException | UnsatisfiedLinkError e) {
       throw TokenizerLibrary.unusable(e);
     } catch (RuntimeException e) {
@@ -137,6 +137,12 @@ public final class Tokenizer implements AutoCloseable {
    */
   public long endOfSequence() {
     return vocabulary.endOfSequence();
+  }
+
+  /** A text that goes on; some tokenizers end every text by themselves. */
+  public long[] withoutEnd(long[] ids) {
+    boolean ended = ids.length > 1 && ids[ids.length - 1] == endOfSequence();
+    return ended ? Arrays.copyOf(ids, ids.length - 1) : ids;
   }
 
   /**

@@ -60,6 +60,21 @@ public record PretrainingRecipe(
             file + ": unknown key '" + key + "'; a recipe has " + String.join(", ", KEYS));
       }
     }
+    return of(
+        json,
+        file.toAbsolutePath().resolveSibling(json.path("tokenizer").asString(".")).normalize(),
+        file);
+  }
+
+  /** As a pretraining keeps its own, with absolute paths. */
+  static PretrainingRecipe fromJson(JsonNode json, Path tokenizer) {
+    return of(json, tokenizer, Path.of(""));
+  }
+
+  /**
+   * @param file relative paths lie beside it
+   */
+  private static PretrainingRecipe of(JsonNode json, Path tokenizer, Path file) {
     Map<String, String> settings = new LinkedHashMap<>();
     json.path("settings")
         .properties()
@@ -68,7 +83,7 @@ public record PretrainingRecipe(
     json.path("text").forEach(text -> texts.add(file.resolveSibling(text.asString())));
     return new PretrainingRecipe(
         json.get("config"),
-        file.toAbsolutePath().resolveSibling(json.path("tokenizer").asString(".")).normalize(),
+        tokenizer,
         texts,
         Optional.ofNullable(json.get("tasks")).map(tasks -> file.resolveSibling(tasks.asString())),
         Optional.ofNullable(json.get("weights")).map(name -> file.resolveSibling(name.asString())),
@@ -88,21 +103,5 @@ public record PretrainingRecipe(
     weights.ifPresent(file -> json.put("weights", file.toAbsolutePath().toString()));
     json.put("settings", settings.resolved());
     return json;
-  }
-
-  static PretrainingRecipe fromJson(JsonNode json, Path tokenizer) {
-    Map<String, String> settings = new LinkedHashMap<>();
-    json.path("settings")
-        .properties()
-        .forEach(entry -> settings.put(entry.getKey(), entry.getValue().asString()));
-    List<Path> texts = new ArrayList<>();
-    json.path("text").forEach(text -> texts.add(Path.of(text.asString())));
-    return new PretrainingRecipe(
-        json.get("config"),
-        tokenizer,
-        texts,
-        Optional.ofNullable(json.get("tasks")).map(tasks -> Path.of(tasks.asString())),
-        Optional.ofNullable(json.get("weights")).map(name -> Path.of(name.asString())),
-        PretrainingSettings.defaults().with(settings));
   }
 }

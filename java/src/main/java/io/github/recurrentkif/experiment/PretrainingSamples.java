@@ -80,10 +80,10 @@ final class PretrainingSamples {
             Settings.defaults()
                 .with(
                     Map.of(
-                        "prompt-format", "plain",
-                        "maximum-source-tokens", maximum,
-                        "maximum-target-tokens", maximum,
-                        "maximum-tokens", maximum))
+                        Settings.PROMPT_FORMAT.name(), "plain",
+                        Settings.MAXIMUM_SOURCE_TOKENS.name(), maximum,
+                        Settings.MAXIMUM_TARGET_TOKENS.name(), maximum,
+                        Settings.MAXIMUM_TOKENS.name(), maximum))
                 .forModel(config));
     this.lesson =
         switch (config) {
@@ -128,10 +128,10 @@ final class PretrainingSamples {
 
   /** All tokens after the first one, the end too. */
   private EncodedSample everyToken(long[] ids, RandomKey key) {
-    boolean ended = ids.length > 1 && ids[ids.length - 1] == tokenizer.endOfSequence();
-    long[] labels = Arrays.copyOfRange(ids, 1, ids.length + (ended ? 0 : 1));
+    long[] tokens = tokenizer.withoutEnd(ids);
+    long[] labels = Arrays.copyOfRange(tokens, 1, tokens.length + 1);
     labels[labels.length - 1] = tokenizer.endOfSequence();
-    return new EncodedSample(new long[] {ids[0]}, labels);
+    return new EncodedSample(new long[] {tokens[0]}, labels);
   }
 
   /** The id of a sentinel, or a negative number if the text becomes something else. */
@@ -159,7 +159,8 @@ final class PretrainingSamples {
         Files.readAllLines(file).stream().filter(line -> !line.isBlank()).forEach(lines::add);
       } catch (IOException e) {
         throw new InputException(
-            file + ": the text cannot be read: " + RunFolder.message(e) + "; check the recipe", e);
+            file + ": the text cannot be read: " + InputException.reason(e) + "; check the recipe",
+            e);
       }
     }
     return lines;
@@ -172,7 +173,7 @@ final class PretrainingSamples {
         ? learned(
             texts.isEmpty()
                 ? Practice.passage(key.at(CONTENT))
-                : texts.get(below(trained, key.at(CONTENT))),
+                : texts.get(key.at(CONTENT).below(trained)),
             key)
         : format.encode(prompt(key.at(CONTENT)));
   }
@@ -182,13 +183,8 @@ final class PretrainingSamples {
     if (tasks.isEmpty()) {
       return Practice.prompt(key);
     }
-    List<Sample> samples = tasks.get(below(tasks.size(), key.at(TASK))).train();
-    return samples.get(below(samples.size(), key.at(SAMPLE)));
-  }
-
-  /** A whole number from 0 to n - 1. */
-  private static int below(int n, RandomKey key) {
-    return (int) Math.unsignedMultiplyHigh(key.bits(), n);
+    List<Sample> samples = tasks.get(key.at(TASK).below(tasks.size())).train();
+    return samples.get(key.at(SAMPLE).below(samples.size()));
   }
 
   /** Held-out texts; those of the generated world are held out by their key. */

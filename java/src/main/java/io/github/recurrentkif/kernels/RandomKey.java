@@ -20,6 +20,16 @@ public record RandomKey(long bits) {
     return new RandomKey(mix(bits + 0x9E3779B97F4A7C15L * (place + 1)));
   }
 
+  /**
+   * A whole number from 0 to n - 1: the word of this place scaled to n numbers, one of which is
+   * likelier than another by less than n / 2^64, below 2^-33 for every {@code int}.
+   *
+   * @param n positive
+   */
+  public int below(int n) {
+    return (int) Math.unsignedMultiplyHigh(bits, n);
+  }
+
   /** The output function of SplitMix64 (Steele, Lea, Flood 2014, with Stafford's constants). */
   private static long mix(long z) {
     z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;

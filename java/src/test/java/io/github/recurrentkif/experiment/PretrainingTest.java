@@ -7,21 +7,30 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.InputException;
+import io.github.recurrentkif.memory.SafetensorsWriter;
+import io.github.recurrentkif.memory.Shape;
+import io.github.recurrentkif.memory.StoredTensor;
 import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.T5Config;
 import io.github.recurrentkif.training.Outcome;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 class PretrainingTest {
@@ -70,13 +79,7 @@ class PretrainingTest {
     finish(whole, recipe());
 
     List<Long> updates = new ArrayList<>();
-    RunListener counting =
-        new RunListener() {
-          @Override
-          public void updated(long completed, Outcome outcome) {
-            updates.add(completed);
-          }
-        };
+    RunListener counting = countingInto(updates);
     try (Pretraining pretraining = Pretraining.begin(parts, recipe(), backend)) {
       assertThrows(
           CancellationException.class, () -> pretraining.run(counting, () -> updates.size() == 3));
@@ -102,10 +105,7 @@ class PretrainingTest {
     try (ModelFolder model = ModelFolder.open(output, output.resolve("cache"))) {
       assertEquals(16, assertInstanceOf(T5Config.class, model.config()).modelWidth());
     }
-    List<String> heldOut =
-        Files.readAllLines(output.resolve("pretraining/events.jsonl")).stream()
-            .filter(line -> line.contains("held-out"))
-            .toList();
+    List<String> heldOut = heldOut(output);
     assertEquals(10, heldOut.size());
     assertTrue(
         loss(heldOut.getLast(), "prompt_loss") < 0.8 * loss(heldOut.getFirst(), "prompt_loss"));
@@ -115,9 +115,25 @@ class PretrainingTest {
     Path same = folder.resolve("same");
     finish(same, recipe());
     assertFalse(
-        java.util.Arrays.equals(
+        Arrays.equals(
             Files.readAllBytes(other.resolve("model.safetensors")),
             Files.readAllBytes(same.resolve("model.safetensors"))));
+  }
+
+  /** What was said of held-out samples, from the beginning to the end. */
+  private static List<String> heldOut(Path output) throws IOException {
+    return Files.readAllLines(output.resolve("pretraining/events.jsonl")).stream()
+        .filter(line -> line.contains("held-out"))
+        .toList();
+  }
+
+  private static RunListener countingInto(List<Long> updates) {
+    return new RunListener() {
+      @Override
+      public void updated(long completed, Outcome outcome) {
+        updates.add(completed);
+      }
+    };
   }
 
   private static double loss(String line, String kind) {
@@ -143,10 +159,7 @@ class PretrainingTest {
     try (ModelFolder model = ModelFolder.open(output, output.resolve("cache"))) {
       assertEquals(16, assertInstanceOf(LlamaConfig.class, model.config()).modelWidth());
     }
-    List<String> heldOut =
-        Files.readAllLines(output.resolve("pretraining/events.jsonl")).stream()
-            .filter(line -> line.contains("held-out"))
-            .toList();
+    List<String> heldOut = heldOut(output);
     for (String loss : List.of("prompt_loss", "text_loss")) {
       double first = loss(heldOut.getFirst(), loss);
       double last = loss(heldOut.getLast(), loss);
@@ -202,13 +215,7 @@ class PretrainingTest {
     PretrainingRecipe named =
         recipe().with(Map.of("updates", "60", "learning-rate", "0.01", "text-share", "0"));
     List<Long> updates = new ArrayList<>();
-    RunListener counting =
-        new RunListener() {
-          @Override
-          public void updated(long completed, Outcome outcome) {
-            updates.add(completed);
-          }
-        };
+    RunListener counting = countingInto(updates);
     try (Pretraining pretraining = Pretraining.begin(output, named, backend)) {
       assertThrows(
           CancellationException.class, () -> pretraining.run(counting, () -> updates.size() == 3));
@@ -219,6 +226,42 @@ class PretrainingTest {
 
     String heldOut = Files.readAllLines(output.resolve("pretraining/events.jsonl")).getLast();
     assertTrue(heldOut.contains("\"accuracy\":{\"colour\":1.0}"), heldOut);
+  }
+
+  @Test
+  void weights_begin_as_those_of_the_file_that_the_recipe_names() throws IOException {
+    Files.writeString(
+        folder.resolve("recipe.json"),
+        RECIPE.replace("\"tokenizer\"", "\"weights\": \"begin.safetensors\", \"tokenizer\""));
+    // Too small a step to change what is 0.5 as bfloat16.
+    PretrainingRecipe named = recipe().with(Map.of("updates", "1", "learning-rate", "1e-30"));
+    float[] halves = new float[512 * 16];
+    Arrays.fill(halves, 0.5f);
+    writeWeights("shared.weight", Shape.of(512, 16), halves);
+    Path output = folder.resolve("model");
+    finish(output, named);
+    try (ModelFolder model = ModelFolder.open(output, output.resolve("cache"))) {
+      MemorySegment made = model.weight("shared.weight", Shape.of(512, 16));
+      assertArrayEquals(halves, made.toArray(ValueLayout.JAVA_FLOAT));
+    }
+
+    writeWeights("shared.weight", Shape.of(16, 512), halves);
+    String shape = refusal(() -> finish(folder.resolve("shape"), named));
+    assertTrue(shape.contains("begin.safetensors: tensor 'shared.weight' has shape"), shape);
+    writeWeights("embedding", Shape.of(512, 16), halves);
+    String unknown = refusal(() -> finish(folder.resolve("unknown"), named));
+    assertTrue(unknown.contains("'embedding'"), unknown);
+  }
+
+  private void writeWeights(String name, Shape shape, float[] values) throws IOException {
+    StoredTensor tensor =
+        new StoredTensor(name, DataType.F32, shape, MemorySegment.ofArray(values));
+    SafetensorsWriter.write(
+        folder.resolve("begin.safetensors"), List.of(tensor), new LinkedHashMap<>());
+  }
+
+  private static String refusal(Executable refused) {
+    return String.valueOf(assertThrows(InputException.class, refused).getMessage());
   }
 
   @Test

@@ -16,7 +16,7 @@ final class Draw {
 
   /** A whole number from 0 to n - 1. */
   int below(int n) {
-    return (int) Math.unsignedMultiplyHigh(key.at(count++).bits(), n);
+    return key.at(count++).below(n);
   }
 
   /** True in so many of a hundred cases. */
