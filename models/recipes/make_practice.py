@@ -21,7 +21,7 @@ import re
 import sys
 
 import numpy as np
-from make_text import pieces
+from make_text import texts
 
 DIMENSIONS = 48
 EACH = 3000
@@ -32,14 +32,8 @@ BLAME = "bad nasty poor negative unfortunate wrong inferior worst waste boring t
 
 
 def read(data, longest):
-    texts = {}
-    for file in sorted(pathlib.Path(data, "train").glob("*.json")):
-        if not file.stem.endswith("_T5"):
-            for sample in json.loads(file.read_text(encoding="utf-8")):
-                texts.update(dict.fromkeys(pieces(sample, longest), file.stem))
-    order = np.random.default_rng(0).permutation(len(texts))
-    pairs = list(texts.items())
-    return [pairs[i] for i in order]
+    pairs = list(texts(data, longest).items())
+    return [pairs[i] for i in np.random.default_rng(0).permutation(len(pairs))]
 
 
 def document_frequencies(texts):
@@ -123,48 +117,45 @@ def write(output, name, question, labels, samples, held_out, rng):
     print(f"{name}: {', '.join(labels)}")
 
 
-def topics(output, prefix, texts, common, k, rng):
-    rows, tfidf, vocabulary = latent(texts, common)
-    held = len(texts) // 20
-    group = groups(rows, k, rng)
-    if np.bincount(group[held:], minlength=k).min() < 20:
-        return
-    labels = names(group, k, tfidf, vocabulary)
-    pairs = [(text, labels[i]) for text, i in zip(texts, group)]
-    question = "Topic?"
-    write(output, f"topic-{prefix}-{k}", question, labels, pairs[held:], pairs[:held], rng)
+def topics(output, prefix, lines, common, numbers, rng):
+    rows, tfidf, vocabulary = latent(lines, common)
+    held = len(lines) // 20
+    for k in numbers:
+        group = groups(rows, k, rng)
+        if np.bincount(group[held:], minlength=k).min() < 20:
+            continue
+        labels = names(group, k, tfidf, vocabulary)
+        pairs = [(text, labels[i]) for text, i in zip(lines, group)]
+        write(output, f"topic-{prefix}-{k}", "Topic?", labels, pairs[held:], pairs[:held], rng)
 
 
-def sentiment(output, texts, rng):
+def sentiment(output, lines, rng):
     seeds = {word: "positive" for word in PRAISE.split()} | {word: "negative" for word in BLAME.split()}
     pairs = []
-    for text in texts:
+    for text in lines:
         found = {seeds[word] for word in WORD.findall(text.lower()) if word in seeds}
         if len(found) == 1:
             rest = " ".join(w for w in text.split() if not seeds.keys() & set(WORD.findall(w.lower())))
             pairs.append((rest, found.pop()))
     held = len(pairs) // 20
-    question = "Sentiment?"
-    write(output, "sentiment", question, ["positive", "negative"], pairs[held:], pairs[:held], rng)
+    write(output, "sentiment", "Sentiment?", ["positive", "negative"], pairs[held:], pairs[:held], rng)
 
 
 def main(data, output, longest=24):
     rng = np.random.default_rng(2)
     pairs = read(data, int(longest))
-    texts = [text for text, _ in pairs]
+    lines = [text for text, _ in pairs]
     common = common_words(pairs)
     print(len(common), "common words:", ", ".join(sorted(common)[:40]), "...")
     sources = sorted({source for _, source in pairs})
-    for k in (4, 6, 8):
-        topics(output, "all", texts, common, k, rng)
+    topics(output, "all", lines, common, (4, 6, 8), rng)
     for source in sources:
-        if np.mean([len(text.split()) for text, other in pairs if other == source]) < 12:
-            continue
-        for k in (3, 5):
-            topics(output, source, [text for text, other in pairs if other == source], common, k, rng)
+        of = [text for text, other in pairs if other == source]
+        if np.mean([len(text.split()) for text in of]) >= 12:
+            topics(output, source, of, common, (3, 5), rng)
     held = len(pairs) // 20
     write(output, "source", "Source?", sources, pairs[held:], pairs[:held], rng)
-    sentiment(output, texts, rng)
+    sentiment(output, lines, rng)
 
 
 if __name__ == "__main__":

@@ -26,14 +26,19 @@ def pieces(sample, longest):
             yield " ".join(piece)
 
 
-def main(data, output, longest=48):
-    lines = {}
+def texts(data, longest):
+    """Every text once, in order, and the file it comes from."""
+    found = {}
     for file in sorted(pathlib.Path(data, "train").glob("*.json")):
         if file.stem.endswith("_T5"):
             continue
         for sample in json.loads(file.read_text(encoding="utf-8")):
-            lines.update(dict.fromkeys(pieces(sample, int(longest))))
-    lines = list(lines)
+            found.update(dict.fromkeys(pieces(sample, longest), file.stem))
+    return found
+
+
+def main(data, output, longest=48):
+    lines = list(texts(data, int(longest)))
     random.Random(0).shuffle(lines)
     pathlib.Path(output).write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{len(lines)} lines, {sum(len(line.split()) for line in lines)} words")
