@@ -50,12 +50,12 @@ public final class InputException extends RuntimeException {
   public static String reason(IOException cause) {
     String problem =
         switch (cause) {
+          case FileSystemException e when e.getReason() != null -> e.getReason();
           case NoSuchFileException _ -> "no such file or folder";
           case AccessDeniedException _ -> "permission denied";
           case FileAlreadyExistsException _ -> "exists already";
           case DirectoryNotEmptyException _ -> "the folder is not empty";
           case NotDirectoryException _ -> "not a folder";
-          case FileSystemException e when e.getReason() != null -> e.getReason();
           case FileSystemException e -> e.getClass().getSimpleName();
           default -> cause.getMessage() == null ? cause.toString() : cause.getMessage();
         };
