@@ -206,7 +206,98 @@ def one_prompt(family):
     return prompt_pool(family, prompts=1, length=3, chosen=1, pull=0.0)
 
 
-KINDS = {"mixture": mixture, "prompt-pool": prompt_pool, "one-prompt": one_prompt}
+class AttendedLinear(torch.nn.Module):
+    """y = x W^T + scale * sum of a_t * (x A_t^T) B_t^T, a by text."""
+
+    def __init__(self, base, attention, tasks, rank, scale):
+        super().__init__()
+        self.base, self.rank, self.scale, self.attention = base, rank, scale, [attention]
+        self.a = torch.nn.Parameter(torch.zeros(tasks * rank, base.in_features).double())
+        self.b = torch.nn.Parameter(torch.zeros(base.out_features, tasks * rank).double())
+
+    def __getattr__(self, name):
+        return self.base.weight if name == "weight" else super().__getattr__(name)
+
+    def forward(self, x):
+        y = self.base(x)
+        for t, (a, b) in enumerate(zip(self.a.split(self.rank), self.b.split(self.rank, dim=1))):
+            y = y + self.scale * self.attention[0].now[:, t, None, None] * ((x @ a.T) @ b.T)
+        return y
+
+
+class Attention:
+    """Over tasks, of texts: softmax of k . norm(up silu(down max e)) / (temperature * sqrt(width))."""
+
+    def __init__(self, family, tasks, hidden, temperature):
+        texts, seen = family.prompts()
+        self.table = family.model.get_input_embeddings()
+        self.texts = [row[mask == 1] for row, mask in zip(texts, seen)]
+        width = self.table.weight.shape[1]
+        self.scale = 1 / (temperature * width**0.5)
+        shapes = {"keys": (tasks, width), "down.weight": (hidden, width), "up.weight": (width, hidden)}
+        shapes |= {"norm.weight": (width,), "norm.bias": (width,)}
+        self.parameters = {
+            f"attention.{name}": torch.nn.Parameter(torch.zeros(shape).double()) for name, shape in shapes.items()
+        }
+
+    def of(self, parameters):
+        keys, down, up, gain, bias = (
+            parameters["attention." + name] for name in ("keys", "down.weight", "up.weight", "norm.weight", "norm.bias")
+        )
+        rows = []
+        for text in self.texts:
+            embedded = self.table(text).max(0).values
+            raised = up @ torch.nn.functional.silu(down @ embedded)
+            query = torch.nn.functional.layer_norm(raised, raised.shape, gain, bias)
+            rows.append(torch.softmax(self.scale * (keys @ query), 0))
+        return torch.stack(rows)
+
+
+def task_attention(family, tasks=3, hidden=5, temperature=0.5):
+    attention = Attention(family, tasks, hidden, temperature)
+    tensors = dict(attention.parameters)
+    for name, module in adapted(family):
+        layer = AttendedLinear(module, attention, tasks, rank=2, scale=1.5)
+        replace(family.model, name, layer)
+        tensors[name + ".lora_A.weight"] = layer.a
+        tensors[name + ".lora_B.weight"] = layer.b
+    loss, answers = family.loss, family.answers
+
+    def attended(run):
+        def of():
+            attention.now = attention.of(attention.parameters)
+            return run()
+
+        return of
+
+    family.loss, family.answers = attended(loss), attended(answers)
+    family.attention = attention
+    return tensors
+
+
+def alignment(attention):
+    """KL(before || now), mean over the texts: its gradient; before, every element is half of what it is now."""
+    before = attention.of({name: 0.5 * value.detach() for name, value in attention.parameters.items()})
+    now = attention.of(attention.parameters)
+    loss = (before * (before.log() - now.log())).sum(1).mean()
+    for value in attention.parameters.values():
+        value.grad = None
+    loss.backward()
+    return {name: kept(value.grad) for name, value in sorted(attention.parameters.items())}
+
+
+def kept(gradient):
+    g = gradient.reshape(-1)
+    along = torch.sin(torch.arange(g.numel()).double() ** 2)
+    return [g.norm().item(), (g * along).sum().item()]
+
+
+KINDS = {
+    "mixture": mixture,
+    "prompt-pool": prompt_pool,
+    "one-prompt": one_prompt,
+    "task-attention": task_attention,
+}
 
 
 def record(family, kind):
@@ -216,18 +307,16 @@ def record(family, kind):
     fill(tensors)
     loss = family.loss()
     (loss + family.pull).backward()
-    gradients = {}
-    for name in sorted(tensors):
-        g = tensors[name].grad.reshape(-1)
-        along = torch.sin(torch.arange(g.numel()).double() ** 2)
-        gradients[name] = [g.norm().item(), (g * along).sum().item()]
-    return {
+    recorded = {
         "model": family.name,
         "kind": kind,
         "loss": loss.item(),
-        "gradients": gradients,
+        "gradients": {name: kept(tensors[name].grad) for name in sorted(tensors)},
         "answers": family.answers(),
     }
+    if kind == "task-attention":
+        recorded["alignment"] = alignment(family.attention)
+    return recorded
 
 
 records = [record(family(), kind) for kind in KINDS for family in (T5, Qwen2)]

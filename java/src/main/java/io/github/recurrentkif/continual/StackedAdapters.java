@@ -6,13 +6,16 @@ import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.LoraModule;
+import io.github.recurrentkif.model.TaskAttentionConfig;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 /**
  * The adapters of all tasks side by side in one: task t owns the components from {@code t*rank} to
  * {@code (t+1)*rank} of every layer. The sum of the adapters is what the one computes; components
- * of later tasks have B = 0 and add nothing. Only the components of one task are learned at a time.
+ * of later tasks have B = 0 and add nothing. Only the components of one task are learned at a time,
+ * and its key where tasks have keys; what belongs to no task is learned in all of them.
  */
 final class StackedAdapters implements AutoCloseable {
 
@@ -65,6 +68,18 @@ final class StackedAdapters implements AutoCloseable {
         }
         own.factors().upload(module.a().name(), a);
         own.factors().upload(module.b().name(), b);
+      }
+    }
+    for (ParameterLayout.Tensor tensor : own.factors().layout().tensors()) {
+      if (tensor.name().equals(TaskAttentionConfig.KEYS)) {
+        int width = Math.toIntExact(tensor.shape().dimension(1));
+        float[] factors = new float[Math.toIntExact(tensor.elements())];
+        Arrays.fill(factors, number * width, (number + 1) * width, 1);
+        own.factors().upload(tensor.name(), MemorySegment.ofArray(factors));
+      } else if (!LoraModule.isPart(tensor)) {
+        float[] factors = new float[Math.toIntExact(tensor.elements())];
+        Arrays.fill(factors, 1);
+        own.factors().upload(tensor.name(), MemorySegment.ofArray(factors));
       }
     }
     task = number;

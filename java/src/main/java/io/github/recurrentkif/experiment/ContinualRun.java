@@ -37,6 +37,7 @@ public final class ContinualRun implements AutoCloseable {
   private static final long LEARNING = 1;
   private static final long MEMORY = 2;
   private static final long FRESH_ADAPTERS = 3;
+  private static final long METHOD = 4;
 
   private final RunConfiguration configuration;
   private final Settings settings;
@@ -147,8 +148,7 @@ public final class ContinualRun implements AutoCloseable {
                 settings.get(Settings.PRECISION));
         Learner<Batch> learner =
             new Learner<>(text.weights(), backend.kernels(), objective(text), optimizer());
-        ContinualMethod<Batch> method =
-            configuration.method().create(inputs(text.weights().layout()))) {
+        ContinualMethod<Batch> method = configuration.method().create(inputs(text))) {
       return new Session(text, learner, method, listener, stop, times).run();
     }
   }
@@ -157,14 +157,17 @@ public final class ContinualRun implements AutoCloseable {
     return text.objective(settings.get(Settings.TOKENS_PER_PASS));
   }
 
-  private MethodInputs inputs(ParameterLayout layout) {
-    RandomKey key = RandomKey.ofSeed(settings.get(Settings.SEED)).at(FRESH_ADAPTERS);
+  private MethodInputs inputs(TextModel text) {
+    RandomKey seed = RandomKey.ofSeed(settings.get(Settings.SEED));
+    RandomKey fresh = seed.at(FRESH_ADAPTERS);
     return new MethodInputs(
         settings,
         inputs.tasks().size(),
-        layout,
+        text.weights().layout(),
         backend.kernels(),
-        (task, weights) -> AdapterInitialization.initialize(weights, key.at(task)));
+        (task, weights) -> AdapterInitialization.initialize(weights, fresh.at(task)),
+        text,
+        seed.at(METHOD));
   }
 
   private OptimizerSettings optimizer() {

@@ -11,6 +11,7 @@ import io.github.recurrentkif.continual.PerTask;
 import io.github.recurrentkif.continual.RecurrentKif;
 import io.github.recurrentkif.continual.RecurrentKifSettings;
 import io.github.recurrentkif.continual.RecurrentKifSettings.OuterLoop;
+import io.github.recurrentkif.continual.SaptLora;
 import io.github.recurrentkif.continual.SequentialLora;
 import io.github.recurrentkif.continual.Tasl;
 import io.github.recurrentkif.continual.VrMcl;
@@ -23,6 +24,7 @@ import io.github.recurrentkif.model.AdapterConfig;
 import io.github.recurrentkif.model.LoraConfig;
 import io.github.recurrentkif.model.MixtureConfig;
 import io.github.recurrentkif.model.PromptPoolConfig;
+import io.github.recurrentkif.model.TaskAttentionConfig;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -78,6 +80,17 @@ public enum MethodName {
       "one soft prompt before every text, memory mixed in; LFPT5 without generator and KL",
       Form.OF_ONE_PROMPT,
       _ -> new LoraReplay<>()),
+  SAPT_LORA(
+      "an adapter for each task, weighed for every text by one attention over the tasks",
+      Form.OF_ATTENDED_TASKS,
+      in ->
+          new SaptLora<>(
+              in.tasks(),
+              in.layout(),
+              in.kernels(),
+              in.text().alignment(),
+              in.settings().get(Settings.ALIGNMENT),
+              in.key())),
   PER_TASK(
       "an adapter for each task, chosen by who asks: nothing shared or forgotten",
       Form.AS_SET,
@@ -96,6 +109,8 @@ public enum MethodName {
     FOR_EACH_TASK,
     /** Several of those that are set in every layer, of which a router weighs the outputs. */
     OF_EXPERTS,
+    /** As set, for every task of the stream, and an attention over the tasks that weighs them. */
+    OF_ATTENDED_TASKS,
     /** No LoRA: soft prompts, chosen for each text. */
     OF_PROMPTS,
     /** No LoRA: a soft prompt before every text. */
@@ -168,7 +183,8 @@ public enum MethodName {
               + factors.getFirst()
               + " is for masks; leave out one of them");
     }
-    if (form == Form.FOR_EACH_TASK && settings.get(Settings.WEIGHT_DECAY) > 0) {
+    boolean forEachTask = form == Form.FOR_EACH_TASK || form == Form.OF_ATTENDED_TASKS;
+    if (forEachTask && settings.get(Settings.WEIGHT_DECAY) > 0) {
       throw new InputException(
           text()
               + " keeps the adapters of earlier tasks as they are, and weight-decay="
@@ -190,6 +206,12 @@ public enum MethodName {
       case OBSERVED -> one.withObservation();
       case FOR_EACH_TASK -> one.sideBySide(tasks);
       case OF_EXPERTS -> MixtureConfig.of(one, settings.get(Settings.EXPERTS));
+      case OF_ATTENDED_TASKS ->
+          new TaskAttentionConfig(
+              one.sideBySide(tasks),
+              tasks,
+              settings.get(Settings.ATTENTION_HIDDEN),
+              settings.get(Settings.ATTENTION_TEMPERATURE));
       case OF_PROMPTS ->
           new PromptPoolConfig(
               settings.get(Settings.PROMPTS),

@@ -168,7 +168,7 @@ final class PretrainingSamples {
 
   /** A sample of either kind, in the share that is set. */
   EncodedSample draw(RandomKey key) {
-    double uniform = (key.at(KIND).bits() >>> 11) * 0x1p-53;
+    double uniform = key.at(KIND).uniform();
     return uniform < settings.get(PretrainingSettings.TEXT_SHARE)
         ? learned(
             texts.isEmpty()

@@ -167,6 +167,17 @@ public final class Settings {
   public static final Setting<Double> KEY_PULL =
       Setting.upTo(
           "key-pull", 0.5, 1e6, "weight of the loss that draws chosen keys to the texts; l2p");
+  public static final Setting<Integer> ATTENTION_HIDDEN =
+      Setting.whole(
+          "attention-hidden", 100, 1, 65536, "inner width of what makes a text's query; sapt-lora");
+  public static final Setting<Double> ATTENTION_TEMPERATURE =
+      Setting.positive(
+          "attention-temperature",
+          1,
+          "of the softmax over tasks, times the root of the width; sapt-lora");
+  public static final Setting<Double> ALIGNMENT =
+      Setting.upTo(
+          "alignment", 1, 1e6, "weight of the loss that holds the attention on memory; sapt-lora");
   public static final Setting<Integer> LORA_RANK =
       Setting.whole("lora-rank", 8, 1, 4096, "rank of the adapter");
   public static final Setting<Double> LORA_ALPHA =
@@ -295,6 +306,9 @@ public final class Settings {
           PROMPT_LENGTH,
           PROMPTS_CHOSEN,
           KEY_PULL,
+          ATTENTION_HIDDEN,
+          ATTENTION_TEMPERATURE,
+          ALIGNMENT,
           LORA_RANK,
           LORA_ALPHA,
           LORA_DROPOUT,

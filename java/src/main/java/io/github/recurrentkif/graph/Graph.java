@@ -26,6 +26,7 @@ public final class Graph {
 
   private final List<Port> inputs = new ArrayList<>();
   private final List<Port> outputs = new ArrayList<>();
+  private final List<Port> differentiableInputs = new ArrayList<>();
   private final SequencedMap<String, Parameter> parameters = new LinkedHashMap<>();
   private final List<Application> tape = new ArrayList<>();
   private final Nodes nodes = new Nodes();
@@ -42,6 +43,15 @@ public final class Graph {
   public Value input(String name, ElementType type, Dimension... dimensions) {
     Value value = new Value(name, false);
     inputs.add(new Port(value, type, List.of(dimensions)));
+    return value;
+  }
+
+  /** A value given at every run, whose gradient is asked for as a parameter's is. */
+  public Value differentiableInput(String name, Dimension... dimensions) {
+    Value value = new Value(name, true);
+    Port port = new Port(value, ElementType.FLOAT32, List.of(dimensions));
+    inputs.add(port);
+    differentiableInputs.add(port);
     return value;
   }
 
@@ -92,9 +102,9 @@ public final class Graph {
 
   /**
    * Adds the backward pass of a scalar loss, and one output {@code gradient/NAME} for every
-   * trainable parameter.
+   * trainable parameter and differentiable input.
    *
-   * @throws IllegalStateException if the loss does not depend on a trainable parameter
+   * @throws IllegalStateException if the loss does not depend on one of them
    */
   public void differentiate(Value loss) {
     Gradients gradients = new Gradients(nodes);
@@ -108,29 +118,36 @@ public final class Graph {
     for (var entry : parameters.entrySet()) {
       Parameter parameter = entry.getValue();
       if (parameter.use() == Use.TRAINED) {
-        Value gradient = gradients.of(parameter.value());
-        if (gradient == null) {
-          throw new IllegalStateException(
-              "the loss does not depend on the trainable parameter '" + entry.getKey() + "'");
-        }
-        output(gradient, gradientName(entry.getKey()), ElementType.FLOAT32, parameter.shape());
+        outputGradient(gradients, parameter.value(), entry.getKey(), fixed(parameter.shape()));
       }
+    }
+    for (Port port : differentiableInputs) {
+      outputGradient(gradients, port.value(), port.value().name(), port.dimensions());
     }
   }
 
-  /** The output that carries the gradient of a trainable parameter. */
-  public static String gradientName(String parameter) {
-    return "gradient/" + parameter;
+  private void outputGradient(
+      Gradients gradients, Value value, String name, List<Dimension> dimensions) {
+    Value gradient = gradients.of(value);
+    if (gradient == null) {
+      throw new IllegalStateException("the loss does not depend on '" + name + "'");
+    }
+    output(
+        gradient,
+        gradientName(name),
+        ElementType.FLOAT32,
+        dimensions.toArray(Dimension[]::new));
+  }
+
+  /** The output that carries the gradient of a trainable parameter or a differentiable input. */
+  public static String gradientName(String name) {
+    return "gradient/" + name;
   }
 
   public void output(Value value, String name, ElementType type, Dimension... dimensions) {
     Value named = isPort(value) ? nodes.identity(value) : value;
     named.rename(name);
     outputs.add(new Port(named, type, List.of(dimensions)));
-  }
-
-  private void output(Value value, String name, ElementType type, Shape shape) {
-    output(value, name, type, fixed(shape).toArray(Dimension[]::new));
   }
 
   private boolean isPort(Value value) {

@@ -20,6 +20,11 @@ public record RandomKey(long bits) {
     return new RandomKey(mix(bits + 0x9E3779B97F4A7C15L * (place + 1)));
   }
 
+  /** A number of [0, 1), with 53 random bits. */
+  public double uniform() {
+    return (bits >>> 11) * 0x1p-53;
+  }
+
   /**
    * A whole number from 0 to n - 1: the word of this place scaled to n numbers, one of which is
    * likelier than another by less than n / 2^64, below 2^-33 for every {@code int}.

@@ -157,7 +157,7 @@ public enum Initialization {
   /** One draw from the standard normal distribution (Box and Muller, 1958). */
   private static double normal(RandomKey key) {
     double first = ((key.at(0).bits() >>> 11) + 1) * 0x1p-53;
-    double second = (key.at(1).bits() >>> 11) * 0x1p-53;
+    double second = key.at(1).uniform();
     return Math.sqrt(-2 * Math.log(first)) * Math.cos(2 * Math.PI * second);
   }
 }

@@ -1,5 +1,6 @@
 package io.github.recurrentkif.model;
 
+import io.github.recurrentkif.graph.Dimension;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Activation;
@@ -12,7 +13,9 @@ import io.github.recurrentkif.graph.operators.Softmax;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.DropoutPlace.Side;
+import java.util.EnumMap;
 import java.util.HashSet;
+import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -26,6 +29,11 @@ final class Layers {
   private final Trainables trainables;
   private final TokenRows rows;
   private final Set<String> usedTargets = new HashSet<>();
+
+  /** How much each task's adapter takes part in a text, and the same for the rows of a side. */
+  private @Nullable Value ofTexts;
+
+  private final Map<Side, Value> ofRows = new EnumMap<>(Side.class);
 
   Layers(Graph graph, Trainables trainables, TokenRows rows) {
     this.graph = graph;
@@ -46,10 +54,13 @@ final class Layers {
 
   /** What the tokens of a text mean, soft prompts among them where the adapter has such. */
   Value embeddedText(Value ids, Embeddings embeddings) {
+    int width = embeddings.width();
+    if (trainables instanceof Trainables.Adapter(TaskAttentionConfig attention)) {
+      attention.parameters(width).forEach(graph::trainedElsewhere);
+    }
     if (!(trainables instanceof Trainables.Adapter(PromptPoolConfig pool))) {
       return embedded(ids, embeddings);
     }
-    int width = embeddings.width();
     Value vectors = graph.trainable(PromptPoolConfig.VECTORS, Shape.of(pool.vectors(), width));
     graph.trainedElsewhere(PromptPoolConfig.KEYS, Shape.of(pool.prompts(), width));
     return graph.apply(
@@ -89,14 +100,34 @@ final class Layers {
     if (lora.observed()) {
       rows.magnitudes().add(module, x, side, a, b, lora.rank(), (int) out);
     }
-    if (!(trainables instanceof Trainables.Adapter(MixtureConfig mixture))) {
+    Value gates = gates(x, module, in, side);
+    if (gates == null) {
       return rows.adapted(
           y, x, side, new TokenRows.Adapter(a, b, lora.scale(), (int) in, lora.dropout()));
     }
-    Value router = graph.trainable(module + ".router.weight", Shape.of(mixture.experts(), in));
-    Value gates = graph.apply(new Softmax(graph.apply(new Linear(x, router))));
     Value dropped = rows.dropped(x, side, (int) in, lora.dropout());
     return graph.apply(new GatedLowRankUpdate(y, dropped, a, b, gates, lora.scale()));
+  }
+
+  /** How the low-rank adapters of a layer are weighed row by row, where there are several. */
+  private @Nullable Value gates(Value x, String module, long in, Side side) {
+    if (trainables instanceof Trainables.Adapter(MixtureConfig mixture)) {
+      Value router = graph.trainable(module + ".router.weight", Shape.of(mixture.experts(), in));
+      return graph.apply(new Softmax(graph.apply(new Linear(x, router))));
+    }
+    if (trainables instanceof Trainables.Adapter(TaskAttentionConfig attention)) {
+      if (ofTexts == null) {
+        ofTexts =
+            graph.differentiableInput(
+                TaskAttentionConfig.GATES,
+                Dimension.of("texts"),
+                Dimension.of(attention.tasks()));
+      }
+      Value gates = ofTexts;
+      return ofRows.computeIfAbsent(
+          side, _ -> graph.apply(new Embedding(rows.sequences(side), gates)));
+    }
+    return null;
   }
 
   /** The low-rank adapter of a linear layer, if it has one. */

@@ -91,12 +91,16 @@ final class LlamaGraphs implements ModelGraphs {
             rows::onlyAsked,
             (heads, count) -> rows.turnedAsked(heads, count, config.headWidth()),
             (layer, q, k, v) -> rows.cachedAttentionOfAsked(layer, q, k, v, attending));
+    LlamaBlocks.Turning turning =
+        (heads, count) -> rows.turned(heads, count, config.headWidth());
+    LlamaBlocks.Attending all =
+        (layer, q, k, v) -> rows.cachedAttention(layer, q, k, v, null, attending);
+    Value ids = rows.ids(Side.SOURCE);
+    // Adapters that are weighed text by text are so for all rows of a side.
     Value x =
-        blocks.forward(
-            rows.ids(Side.SOURCE),
-            (heads, count) -> rows.turned(heads, count, config.headWidth()),
-            (layer, q, k, v) -> rows.cachedAttention(layer, q, k, v, null, attending),
-            asked);
+        trainables instanceof Trainables.Adapter(TaskAttentionConfig _)
+            ? rows.onlyAsked(blocks.forward(ids, turning, all))
+            : blocks.forward(ids, turning, all, asked);
     rows.chooseNext(x, blocks.head());
     return new ModelGraph("packed_decoder_step", graph, rows.dropoutPlaces());
   }

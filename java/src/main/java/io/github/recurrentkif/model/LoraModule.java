@@ -29,6 +29,11 @@ public record LoraModule(String name, ParameterLayout.Tensor a, ParameterLayout.
     return modules;
   }
 
+  /** Whether a tensor is a matrix of an adapter. */
+  public static boolean isPart(ParameterLayout.Tensor tensor) {
+    return tensor.name().endsWith(A) || tensor.name().endsWith(B);
+  }
+
   public int rank() {
     return Math.toIntExact(a.shape().dimension(0));
   }

@@ -80,6 +80,11 @@ final class PackedRows implements TokenRows {
     return named(name, ElementType.INT64, tokensOf(side));
   }
 
+  @Override
+  public Value sequences(Side side) {
+    return named(TokenRows.sequencesName(side), ElementType.INT64, tokensOf(side));
+  }
+
   private Value offsets(Side side) {
     return bounds(side == Side.SOURCE ? "source_offsets" : "target_offsets");
   }

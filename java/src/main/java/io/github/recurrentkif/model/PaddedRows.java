@@ -45,6 +45,7 @@ final class PaddedRows implements TokenRows {
   private final boolean dropout;
   private final List<DropoutPlace> dropoutPlaces = new ArrayList<>();
   private final Map<Side, Tokens> tokens = new EnumMap<>(Side.class);
+  private final Map<Side, Value> sequences = new EnumMap<>(Side.class);
   private final Map<HeadShape, Value> headShapes = new HashMap<>();
   private final Map<MaskKind, Value> masks = new HashMap<>();
   private RotaryEmbedding.@Nullable Angles angles;
@@ -78,6 +79,12 @@ final class PaddedRows implements TokenRows {
           Value mask = source ? input("attention_mask", side) : null;
           return new Tokens(nodes.reshape(ids, nodes.vector(-1)), nodes.shapeOf(ids), mask);
         });
+  }
+
+  @Override
+  public Value sequences(Side side) {
+    return sequences.computeIfAbsent(
+        side, _ -> nodes.reshape(input(TokenRows.sequencesName(side), side), nodes.vector(-1)));
   }
 
   private Value input(String name, Side side) {

@@ -39,6 +39,7 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
   private static final String KIND = "kif_adapter";
   private static final String MIXTURE = "mixture-of-lora";
   private static final String PROMPTS = "prompt-pool";
+  private static final String ATTENTION = "task-attention";
 
   /**
    * Reads the configuration of an adapter.
@@ -96,9 +97,17 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
               config.positive("length"),
               config.positive("chosen"),
               config.number("pull", 0));
+      case ATTENTION ->
+          new TaskAttentionConfig(
+              PeftAdapter.lora(json, config),
+              config.positive("tasks"),
+              config.positive("hidden"),
+              config.number("temperature", 1));
       default ->
           throw config.unsupported(
-              KIND, '"' + kind + '"', '"' + MIXTURE + "\" or \"" + PROMPTS + '"');
+              KIND,
+              '"' + kind + '"',
+              "\"%s\", \"%s\" or \"%s\"".formatted(MIXTURE, PROMPTS, ATTENTION));
     };
   }
 
@@ -195,6 +204,13 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
         json.put(KIND, MIXTURE);
         json.put("experts", mixture.experts());
         PeftAdapter.describe(json, mixture.lora());
+      }
+      case TaskAttentionConfig attention -> {
+        json.put(KIND, ATTENTION);
+        json.put("tasks", attention.tasks());
+        json.put("hidden", attention.hidden());
+        json.put("temperature", attention.temperature());
+        PeftAdapter.describe(json, attention.lora());
       }
       case PromptPoolConfig pool -> {
         json.put(KIND, PROMPTS);

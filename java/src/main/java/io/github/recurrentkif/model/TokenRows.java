@@ -46,6 +46,14 @@ interface TokenRows {
   /** The token ids of a side, one for each row. */
   Value ids(Side side);
 
+  /** Which sequence each row of a side belongs to, counted from 0. */
+  Value sequences(Side side);
+
+  /** The input that says so. */
+  static String sequencesName(Side side) {
+    return side == Side.SOURCE ? TaskAttentionConfig.SOURCE_TEXTS : TaskAttentionConfig.TARGET_TEXTS;
+  }
+
   /** {@code x W^T} with W [out, in]. */
   Value linear(Value x, Value weight);
 

@@ -13,6 +13,7 @@ public sealed interface Trainables {
       return switch (config) {
         case LoraConfig lora -> lora;
         case MixtureConfig mixture -> mixture.lora();
+        case TaskAttentionConfig attention -> attention.lora();
         case PromptPoolConfig _ -> null;
       };
     }

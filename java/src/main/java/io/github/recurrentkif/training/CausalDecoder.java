@@ -3,12 +3,15 @@ package io.github.recurrentkif.training;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.RotaryAngles;
+import io.github.recurrentkif.model.TaskAttentionConfig;
 import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Greedy decoding of a decoder-only model with a key-value cache: prompts are padded on the left
@@ -31,12 +34,19 @@ public final class CausalDecoder implements Decoder {
   private final KeyValueCache even;
 
   private final KeyValueCache odd;
+  private final @Nullable TaskAttention attention;
 
   /**
    * @param step of a decoder step graph, frozen weights handed in
    * @param weights the adapter, read where it lies at every call
+   * @param attention over the adapters of tasks, if the graph has such
    */
-  public CausalDecoder(LlamaConfig config, Session step, ParameterVector weights) {
+  CausalDecoder(
+      LlamaConfig config,
+      Session step,
+      ParameterVector weights,
+      @Nullable TaskAttention attention) {
+    this.attention = attention;
     this.config = config;
     this.scratch = new Scratch(weights.device());
     this.step = step;
@@ -64,11 +74,17 @@ public final class CausalDecoder implements Decoder {
     int length = prompts.stream().mapToInt(prompt -> prompt.length).max().orElseThrow();
     int[] padding = prompts.stream().mapToInt(prompt -> length - prompt.length).toArray();
     Answers answers = new Answers(rows, config.endTokens());
+    int[] owners = IntStream.range(0, rows).toArray();
+    if (attention != null) {
+      binding.bindInput(TaskAttentionConfig.GATES, attention.gates(prompts, scratch));
+      bindOwners(owners, rows, length);
+    }
     long[] token =
         answers.take(
             promptPass(prompts, padding, length),
             (from, to) -> {
               padding[to] = padding[from];
+              owners[to] = owners[from];
               prompt.move(from, to, length);
             });
     for (int taken = 1; taken < maximumTokens && answers.running() > 0; taken++) {
@@ -78,6 +94,9 @@ public final class CausalDecoder implements Decoder {
       int running = token.length;
       bindTokens(
           running, token, positions(padding, running, length + cached), padding, length + taken);
+      if (attention != null) {
+        bindOwners(owners, running, 1);
+      }
       prompt.bindInput(binding, "prompt_", running, length);
       past.bindInput(binding, "past_", running, cached);
       present.bindOutput(binding, "present_", running, taken);
@@ -87,11 +106,19 @@ public final class CausalDecoder implements Decoder {
               run(running),
               (from, to) -> {
                 padding[to] = padding[from];
+                owners[to] = owners[from];
                 prompt.move(from, to, length);
                 present.move(from, to, tokens);
               });
     }
     return answers.rows();
+  }
+
+  private void bindOwners(int[] owners, int rows, int length) {
+    long[] each = new long[rows * length];
+    Arrays.setAll(each, i -> owners[i / length]);
+    String name = TaskAttentionConfig.SOURCE_TEXTS;
+    binding.bindInput(name, Tensor.int64(scratch.longs(name, each), rows, length));
   }
 
   private long[] promptPass(List<long[]> prompts, int[] padding, int length) {

@@ -2,12 +2,15 @@ package io.github.recurrentkif.training;
 
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.T5Config;
+import io.github.recurrentkif.model.TaskAttentionConfig;
 import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Greedy decoding of a T5 with a key-value cache: the encoder runs once for a batch, then the
@@ -27,13 +30,21 @@ public final class GreedyDecoder implements Decoder {
   private final KeyValueCache even;
 
   private final KeyValueCache odd;
+  private final @Nullable TaskAttention attention;
 
   /**
    * @param encoder of an encoder graph, frozen weights handed in
    * @param step of a decoder step graph, frozen weights handed in
    * @param weights the adapter, read where it lies at every call
+   * @param attention over the adapters of tasks, if the graphs have such
    */
-  public GreedyDecoder(T5Config config, Session encoder, Session step, ParameterVector weights) {
+  GreedyDecoder(
+      T5Config config,
+      Session encoder,
+      Session step,
+      ParameterVector weights,
+      @Nullable TaskAttention attention) {
+    this.attention = attention;
     this.config = config;
     this.scratch = new Scratch(weights.device());
     this.encoder = encoder;
@@ -64,15 +75,20 @@ public final class GreedyDecoder implements Decoder {
     Answers answers = new Answers(rows, config.endTokens());
     long[] token = new long[rows];
     Arrays.fill(token, config.decoderStartToken());
+    int[] owners = IntStream.range(0, rows).toArray();
     for (int taken = 0; taken < maximumTokens && answers.running() > 0; taken++) {
       KeyValueCache past = taken % 2 == 0 ? even : odd;
       KeyValueCache present = taken % 2 == 0 ? odd : even;
+      if (attention != null) {
+        bindOwners(stepBinding, TaskAttentionConfig.TARGET_TEXTS, owners, token.length, 1);
+      }
       long[] next = advance(token, length, past, present, taken);
       int tokens = taken + 1;
       token =
           answers.take(
               next,
               (from, to) -> {
+                owners[to] = owners[from];
                 scratch.move("attention_mask", length * (long) Long.BYTES, from, to);
                 cross.move(from, to, length);
                 present.move(from, to, tokens);
@@ -95,7 +111,20 @@ public final class GreedyDecoder implements Decoder {
     encoderBinding.bindInput(
         "attention_mask", Tensor.int64(scratch.longs("attention_mask", mask), rows, length));
     cross.bindOutput(encoderBinding, "cross_", rows, length);
+    if (attention != null) {
+      Tensor gates = attention.gates(sources, scratch);
+      encoderBinding.bindInput(TaskAttentionConfig.GATES, gates);
+      stepBinding.bindInput(TaskAttentionConfig.GATES, gates);
+      int[] owners = IntStream.range(0, rows).toArray();
+      bindOwners(encoderBinding, TaskAttentionConfig.SOURCE_TEXTS, owners, rows, length);
+    }
     encoderBinding.run();
+  }
+
+  private void bindOwners(Binding binding, String name, int[] owners, int rows, int length) {
+    long[] each = new long[rows * length];
+    Arrays.setAll(each, i -> owners[i / length]);
+    binding.bindInput(name, Tensor.int64(scratch.longs(name, each), rows, length));
   }
 
   /** One step of all running rows, over {@code taken} tokens of their answers. */

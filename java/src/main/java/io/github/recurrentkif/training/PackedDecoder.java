@@ -5,6 +5,7 @@ import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.RotaryAngles;
 import io.github.recurrentkif.model.T5Config;
+import io.github.recurrentkif.model.TaskAttentionConfig;
 import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
@@ -37,6 +38,7 @@ public final class PackedDecoder implements Decoder {
   private final Binding binding;
   private final Scratch scratch;
   private final RowCache cache;
+  private final @Nullable TaskAttention attention;
 
   /** The encoder of a T5, and the keys and values that its decoder attends to. */
   private record Encoder(Session session, Binding binding, RowCache cross) {}
@@ -45,9 +47,15 @@ public final class PackedDecoder implements Decoder {
    * @param encoder of a packed encoder graph, frozen weights handed in; for a T5 alone
    * @param step of a packed decoder step graph, frozen weights handed in
    * @param weights the adapter, read where it lies at every call
+   * @param attention over the adapters of tasks, if the graphs have such
    */
-  public PackedDecoder(
-      ModelConfig config, @Nullable Session encoder, Session step, ParameterVector weights) {
+  PackedDecoder(
+      ModelConfig config,
+      @Nullable Session encoder,
+      Session step,
+      ParameterVector weights,
+      @Nullable TaskAttention attention) {
+    this.attention = attention;
     this.config = config;
     this.scratch = new Scratch(weights.device());
     this.step = step;
@@ -74,6 +82,13 @@ public final class PackedDecoder implements Decoder {
   public List<long[]> decode(List<long[]> prompts, int maximumTokens) {
     if (prompts.isEmpty()) {
       return List.of();
+    }
+    if (attention != null) {
+      Tensor gates = attention.gates(prompts, scratch);
+      binding.bindInput(TaskAttentionConfig.GATES, gates);
+      if (encoder != null) {
+        encoder.binding().bindInput(TaskAttentionConfig.GATES, gates);
+      }
     }
     Run run = new Run(prompts.size());
     long[] next =
@@ -115,6 +130,7 @@ public final class PackedDecoder implements Decoder {
       int tokens = sources.stream().mapToInt(s -> s.length).sum();
       encoding.binding().bindInput("source_offsets", offsets);
       encoding.binding().bindInput("input_ids", ids("source_ids", sources));
+      bindOwners(encoding.binding(), TaskAttentionConfig.SOURCE_TEXTS, sources);
       encoding.cross().bindOutput(encoding.binding(), "cross_", tokens);
       encoding.binding().run();
       encoding.cross().added(tokens);
@@ -130,7 +146,8 @@ public final class PackedDecoder implements Decoder {
       if (prompts.stream().anyMatch(prompt -> prompt.length == 0)) {
         throw new IllegalArgumentException("a prompt has no tokens");
       }
-      int shared = prompts.size() == 1 ? 0 : commonBeginning(prompts);
+      // Rows that an attention weighs by the whole text have no beginning in common.
+      int shared = prompts.size() == 1 || attention != null ? 0 : commonBeginning(prompts);
       if (shared < LEAST_SHARED) {
         return pass(prompts);
       }
@@ -179,6 +196,10 @@ public final class PackedDecoder implements Decoder {
       binding.bindInput(
           causal ? "source_offsets" : "target_offsets",
           offsets("offsets", added.stream().mapToInt(tokens -> tokens.length)));
+      bindOwners(
+          binding,
+          causal ? TaskAttentionConfig.SOURCE_TEXTS : TaskAttentionConfig.TARGET_TEXTS,
+          added);
       binding.bindInput(
           "cached_offsets", offsets("cached_offsets", cached.stream().mapToInt(CachedRows::count)));
       long[] references = cached.stream().flatMapToLong(CachedRows::stream).toArray();
@@ -219,9 +240,11 @@ public final class PackedDecoder implements Decoder {
           binding, scratch, angles, positions, positions.length, angles.pairs());
       long[] rows = lastRows.stream().mapToLong(row -> row).toArray();
       binding.bindInput("asked_rows", Tensor.int64(scratch.longs("asked_rows", rows), rows.length));
-      binding.bindInput(
-          "asked_offsets",
-          offsets("asked_offsets", added.stream().mapToInt(t -> t.length > 0 ? 1 : 0)));
+      if (step.inputs().containsKey("asked_offsets")) {
+        binding.bindInput(
+            "asked_offsets",
+            offsets("asked_offsets", added.stream().mapToInt(t -> t.length > 0 ? 1 : 0)));
+      }
     }
   }
 
@@ -235,6 +258,14 @@ public final class PackedDecoder implements Decoder {
       common = mismatch < 0 ? most : mismatch;
     }
     return common;
+  }
+
+  /** Whose text each of some rows belongs to, if the graph asks. */
+  private void bindOwners(Binding target, String name, List<long[]> rows) {
+    if (attention != null) {
+      long[] owners = TaskAttention.owners(rows.stream().mapToInt(tokens -> tokens.length));
+      target.bindInput(name, Tensor.int64(scratch.longs(name, owners), owners.length));
+    }
   }
 
   private Tensor ids(String name, List<long[]> rows) {

@@ -10,6 +10,7 @@ import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.RotaryAngles;
 import io.github.recurrentkif.model.T5Config;
+import io.github.recurrentkif.model.TaskAttentionConfig;
 import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
@@ -17,6 +18,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,26 +40,31 @@ public final class PackedObjective implements Objective<Batch> {
   /**
    * @param weights what the training graph reads; the caller changes them between calls
    * @param session of a packed training graph, its frozen weights handed in
+   * @param attention over the adapters of tasks, if the graph has such
    * @param tokensPerPass most tokens that go through the model at once, whose activations are held:
    *     an update with more is divided between its sequences; 0 for any number
    */
-  public PackedObjective(
+  PackedObjective(
       ModelConfig config,
       Session session,
       ParameterVector weights,
+      @Nullable TaskAttention attention,
       int tokensPerPass,
       Kernels kernels) {
     this.kernels = kernels;
     this.config = config;
     this.tokensPerPass = tokensPerPass;
-    this.session = new TrainingSession(session, weights);
+    this.session = new TrainingSession(session, weights, attention);
     this.binding = this.session.newBinding();
   }
 
   @Override
   public double gradient(Batch batch, RandomKey randomness, ParameterVector gradient) {
     Pass pass = new Pass(List.of(batch), List.of(randomness), 1);
+    session.beginAttention();
     pass.run(PackedSequences.of(List.of(batch)), gradient);
+    session.addAttention(1);
+    session.writeAttention(gradient);
     return pass.losses().getFirst();
   }
 
@@ -72,11 +79,14 @@ public final class PackedObjective implements Objective<Batch> {
     List<PackedSequences> groups = groups(PackedSequences.of(batches));
     sum.begin(groups.size(), 1);
     session.beginMagnitudes(kernels);
+    session.beginAttention();
     for (PackedSequences group : groups) {
       pass.run(group, sum.part());
       session.addMagnitudes(kernels);
+      session.addAttention(1);
       sum.add(1);
     }
+    session.writeAttention(sum.total());
     return pass.losses();
   }
 
@@ -143,6 +153,7 @@ public final class PackedObjective implements Objective<Batch> {
             case T5Config t5 -> bindTargets(binding, packed, t5);
             case LlamaConfig llama -> bindAnswers(binding, packed, llama);
           };
+      bindAttention(packed);
       int count = labelled.size();
       session.bindLongs(
           binding, "labels", labelled.stream().mapToLong(Labelled::label).toArray(), count, 1);
@@ -158,6 +169,23 @@ public final class PackedObjective implements Objective<Batch> {
           losses[batch] += values[i] / (double) labelledTokens[batch];
         }
       }
+    }
+
+    /** The scale is in the weights of the tokens. */
+    private void bindAttention(PackedSequences packed) {
+      List<Sequence> sequences = packed.sequences();
+      session.bindAttention(
+          binding,
+          source ->
+              sequences.stream().map(s -> source.text(packed.batchOf(s), s.row())).toList());
+      bindOwners(TaskAttentionConfig.SOURCE_TEXTS, sequences.stream().mapToInt(Sequence::length));
+      bindOwners(
+          TaskAttentionConfig.TARGET_TEXTS, sequences.stream().mapToInt(Sequence::targetLength));
+    }
+
+    private void bindOwners(String name, IntStream lengths) {
+      long[] owners = TaskAttention.owners(lengths);
+      session.bindOwners(binding, name, owners, owners.length);
     }
 
     private long[] dropoutKeys(PackedSequences packed) {

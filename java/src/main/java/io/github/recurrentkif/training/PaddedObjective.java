@@ -12,6 +12,7 @@ import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.RotaryAngles;
 import io.github.recurrentkif.model.T5Config;
+import io.github.recurrentkif.model.TaskAttentionConfig;
 import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
@@ -52,6 +53,8 @@ public final class PaddedObjective implements Objective<Batch> {
   private final Map<Extents, Binding> bindings = new HashMap<>();
 
   /**
+   * Of a graph without an attention over tasks.
+   *
    * @param weights what the training graph reads; the caller changes them between calls
    * @param session of a training graph, its frozen weights handed in
    * @param recurringShapes whether batches are padded further, so that there are few shapes, and
@@ -64,10 +67,24 @@ public final class PaddedObjective implements Objective<Batch> {
       ParameterVector weights,
       Kernels kernels,
       boolean recurringShapes) {
+    this(config, session, dropoutPlaces, weights, null, kernels, recurringShapes);
+  }
+
+  /**
+   * @param attention over the adapters of tasks, if the graph has such
+   */
+  PaddedObjective(
+      ModelConfig config,
+      Session session,
+      List<DropoutPlace> dropoutPlaces,
+      ParameterVector weights,
+      @Nullable TaskAttention attention,
+      Kernels kernels,
+      boolean recurringShapes) {
     this.config = config;
     this.kernels = kernels;
     this.dropoutPlaces = List.copyOf(dropoutPlaces);
-    this.session = new TrainingSession(session, weights);
+    this.session = new TrainingSession(session, weights, attention);
     this.recurringShapes = recurringShapes;
     this.scratch = this.session.scratch();
     this.loss = scratch.buffer("loss", JAVA_FLOAT.byteSize());
@@ -75,7 +92,10 @@ public final class PaddedObjective implements Objective<Batch> {
 
   @Override
   public double gradient(Batch batch, RandomKey randomness, ParameterVector gradient) {
+    session.beginAttention();
     queue(batch, randomness, gradient);
+    session.addAttention(1);
+    session.writeAttention(gradient);
     return scratch.floats(loss)[0];
   }
 
@@ -86,11 +106,14 @@ public final class PaddedObjective implements Objective<Batch> {
     MemorySegment losses = scratch.buffer("losses", batches.size() * JAVA_FLOAT.byteSize());
     sum.begin(batches.size(), update.scale());
     session.beginMagnitudes(kernels);
+    session.beginAttention();
     for (int i = 0; i < batches.size(); i++) {
       queue(batches.get(i), update.randomness().at(i), sum.part());
       kernels.device().copy(loss, losses.asSlice(i * JAVA_FLOAT.byteSize(), JAVA_FLOAT.byteSize()));
+      session.addAttention(update.scale());
       sum.add(update.scale());
     }
+    session.writeAttention(sum.total());
     List<Double> result = new ArrayList<>(batches.size());
     for (float value : scratch.floats(losses)) {
       result.add((double) value);
@@ -103,6 +126,8 @@ public final class PaddedObjective implements Objective<Batch> {
     Binding binding = bindings.computeIfAbsent(extents(batch), _ -> newBinding());
     session.bindGradient(binding, gradient);
     bindBatch(binding, batch, false);
+    session.bindAttention(binding, source -> source.texts(batch));
+    bindOwners(binding, batch);
     bindDropout(binding, batch, randomness);
     binding.run();
     session.addMagnitudes(kernels);
@@ -151,8 +176,11 @@ public final class PaddedObjective implements Objective<Batch> {
     long rows = batch.labels().length;
     long bytes = rows * config.vocabularySize() * Float.BYTES;
     MemorySegment logits = scratch.buffer("logits", bytes);
+    session.beginAttention();
     try (Binding once = session.newBinding()) {
       bindBatch(once, batch, true);
+      session.bindAttention(once, source -> source.texts(batch));
+      bindOwners(once, batch);
       once.bindOutput("logits", Tensor.float32(logits, rows, config.vocabularySize()));
       once.run();
     }
@@ -191,6 +219,15 @@ public final class PaddedObjective implements Objective<Batch> {
     session.bindLongs(target, "decoder_input_ids", decoderIds, rows, batch.targetLength());
     session.bindLongs(target, "labels", labels, count, 1);
     session.bindFloats(target, "token_weights", tokenWeights, count, 1);
+  }
+
+  private void bindOwners(Binding target, Batch batch) {
+    bindOwners(target, TaskAttentionConfig.SOURCE_TEXTS, batch.rows(), batch.sourceLength());
+    bindOwners(target, TaskAttentionConfig.TARGET_TEXTS, batch.rows(), batch.targetLength());
+  }
+
+  private void bindOwners(Binding target, String name, int rows, int length) {
+    session.bindOwners(target, name, TaskAttention.owners(rows, length), rows, length);
   }
 
   /**

@@ -17,27 +17,22 @@ import java.util.stream.IntStream;
 
 /**
  * Which prompts of a pool go before which text: those whose keys have the largest cosine with the
- * mean of the embeddings of its tokens, the most alike first. What is learned of a text, its
- * answer, takes no part.
+ * mean of the embeddings of its tokens, the most alike first.
  */
 final class PromptPool {
 
   private final PromptPoolConfig pool;
-  private final ModelConfig model;
-  private final MemorySegment table;
+  private final SourceTexts source;
   private final int width;
   private final ParameterVector weights;
 
   /**
-   * @param table the embeddings of the backbone, [vocabulary, width]
    * @param weights the vectors and keys of the prompts, read anew for every choice
    */
-  PromptPool(
-      PromptPoolConfig pool, ModelConfig model, MemorySegment table, ParameterVector weights) {
+  PromptPool(PromptPoolConfig pool, SourceTexts source, ParameterVector weights) {
     this.pool = pool;
-    this.model = model;
-    this.table = table;
-    this.width = Math.toIntExact(table.byteSize() / Float.BYTES / model.vocabularySize());
+    this.source = source;
+    this.width = source.width();
     this.weights = weights;
   }
 
@@ -45,16 +40,12 @@ final class PromptPool {
   void initialize(RandomKey key) {
     float[] vectors = new float[pool.prompts() * pool.length() * width];
     for (int i = 0; i < vectors.length; i += width) {
-      long token = Long.remainderUnsigned(key.at(i).bits(), model.vocabularySize());
+      long token = Long.remainderUnsigned(key.at(i).bits(), source.vocabularySize());
       for (int j = 0; j < width; j++) {
-        vectors[i + j] = embedding(token, j);
+        vectors[i + j] = source.embedding(token, j);
       }
     }
     weights.upload(PromptPoolConfig.VECTORS, MemorySegment.ofArray(vectors));
-  }
-
-  private float embedding(long token, int element) {
-    return table.getAtIndex(JAVA_FLOAT_UNALIGNED, token * width + element);
   }
 
   /** Chooses by the keys as they are now. */
@@ -91,7 +82,7 @@ final class PromptPool {
     Batch prompted(Batch batch) {
       int more = pool.chosen() * pool.length();
       int length = batch.sourceLength() + more;
-      boolean causal = causal();
+      boolean causal = source.causal();
       long[] ids = new long[batch.rows() * length];
       long[] mask = new long[ids.length];
       long[] labels = causal ? new long[ids.length] : batch.labels();
@@ -99,7 +90,7 @@ final class PromptPool {
         int from = row * batch.sourceLength();
         int to = row * length;
         int first = first(batch, row);
-        long[] prompts = tokens(query(text(batch, row)));
+        long[] prompts = tokens(query(source.text(batch, row)));
         insert(batch.inputIds(), from, first, batch.sourceLength(), prompts, ids, to);
         long[] ones = new long[more];
         Arrays.fill(ones, 1);
@@ -130,7 +121,7 @@ final class PromptPool {
       for (Batch batch : batches) {
         double factor = scale * pool.pull() / batch.rows();
         for (int row = 0; row < batch.rows(); row++) {
-          double[] query = query(text(batch, row));
+          double[] query = query(source.text(batch, row));
           for (int m : nearest(query)) {
             double cosine = cosine(query, m);
             for (int j = 0; norms[m] > 0 && j < width; j++) {
@@ -149,7 +140,7 @@ final class PromptPool {
     private long[] tokens(double[] query) {
       return Arrays.stream(nearest(query))
           .flatMap(m -> IntStream.range(m * pool.length(), (m + 1) * pool.length()))
-          .mapToLong(vector -> model.vocabularySize() + (long) vector)
+          .mapToLong(vector -> source.vocabularySize() + (long) vector)
           .toArray();
     }
 
@@ -173,13 +164,6 @@ final class PromptPool {
     }
   }
 
-  private boolean causal() {
-    return switch (model) {
-      case T5Config _ -> false;
-      case LlamaConfig _ -> true;
-    };
-  }
-
   private static int first(Batch batch, int row) {
     int first = 0;
     while (first < batch.sourceLength()
@@ -189,22 +173,12 @@ final class PromptPool {
     return first;
   }
 
-  /** The tokens of a row before those that are learned. */
-  private long[] text(Batch batch, int row) {
-    int from = row * batch.sourceLength();
-    return IntStream.range(from, from + batch.sourceLength())
-        .takeWhile(i -> !causal() || batch.labels()[i] == Batch.IGNORED)
-        .filter(i -> batch.attentionMask()[i] != 0)
-        .mapToLong(i -> batch.inputIds()[i])
-        .toArray();
-  }
-
   /** The mean of the tokens' embeddings, scaled to length 1; 0 without tokens. */
   private double[] query(long[] text) {
     double[] query = new double[width];
     for (long token : text) {
       for (int j = 0; j < width; j++) {
-        query[j] += embedding(token, j);
+        query[j] += source.embedding(token, j);
       }
     }
     normalize(query);

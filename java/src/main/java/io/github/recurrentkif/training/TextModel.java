@@ -11,6 +11,7 @@ import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.PromptPoolConfig;
 import io.github.recurrentkif.model.T5Config;
+import io.github.recurrentkif.model.TaskAttentionConfig;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.runtime.ExecutionProvider;
@@ -39,6 +40,7 @@ public final class TextModel implements AutoCloseable {
   private final Kernels kernels;
   private final ParameterVector weights;
   private final @Nullable PromptPool prompts;
+  private final @Nullable TaskAttention attention;
 
   /** The backbone on the device, where that is not the processor. */
   private final Map<String, MemorySegment> frozen = new HashMap<>();
@@ -67,15 +69,33 @@ public final class TextModel implements AutoCloseable {
     this.kernels = kernels;
     this.weights = new ParameterVector(artifacts.layout(), kernels.device());
     this.prompts =
-        trainables instanceof Trainables.Adapter(PromptPoolConfig pool) ? prompts(pool) : null;
+        trainables instanceof Trainables.Adapter(PromptPoolConfig pool)
+            ? new PromptPool(pool, source(PromptPoolConfig.KEYS), weights)
+            : null;
+    this.attention =
+        trainables instanceof Trainables.Adapter(TaskAttentionConfig config)
+            ? new TaskAttention(config, source(TaskAttentionConfig.KEYS), weights)
+            : null;
   }
 
-  private PromptPool prompts(PromptPoolConfig pool) {
-    ModelConfig config = model.config();
-    long width = artifacts.layout().tensor(PromptPoolConfig.KEYS).shape().dimension(1);
-    MemorySegment table =
-        model.weight(config.embeddingName(), Shape.of(config.vocabularySize(), width));
-    return new PromptPool(pool, config, table, weights);
+  /**
+   * @param keys a trained tensor as wide as the embeddings
+   */
+  private SourceTexts source(String keys) {
+    long width = artifacts.layout().tensor(keys).shape().dimension(1);
+    return new SourceTexts(model, Math.toIntExact(width));
+  }
+
+  /**
+   * What keeps the attention over the adapters of tasks where it was.
+   *
+   * @throws IllegalStateException if the adapter has no such attention
+   */
+  public AttentionAlignment<Batch> alignment() {
+    if (attention == null) {
+      throw new IllegalStateException("the adapter has no attention over tasks");
+    }
+    return attention;
   }
 
   /** Sets the weights of a new adapter; the same key gives the same. */
@@ -115,7 +135,12 @@ public final class TextModel implements AutoCloseable {
     if (packed == null) {
       packed =
           new PackedObjective(
-              model.config(), open(graph, options.provider()), weights, tokensPerPass, kernels);
+              model.config(),
+              open(graph, options.provider()),
+              weights,
+              attention,
+              tokensPerPass,
+              kernels);
     }
     return packed;
   }
@@ -129,6 +154,7 @@ public final class TextModel implements AutoCloseable {
               open(artifacts.training(), options.provider()),
               artifacts.dropoutPlaces(),
               weights,
+              attention,
               kernels,
               options.provider().records());
     }
@@ -143,7 +169,11 @@ public final class TextModel implements AutoCloseable {
           graphs == null || options.customOperatorLibraries().isEmpty()
               ? paddedDecoder(artifacts.decoding())
               : new PackedDecoder(
-                  model.config(), encoder(graphs), openToDecode(graphs.step()), weights);
+                  model.config(),
+                  encoder(graphs),
+                  openToDecode(graphs.step()),
+                  weights,
+                  attention);
       decoder = prompts == null ? ofTokens : new PromptedDecoder(ofTokens, prompts);
     }
     return decoder;
@@ -156,8 +186,10 @@ public final class TextModel implements AutoCloseable {
               t5,
               Objects.requireNonNull(encoder(graphs), "a T5 has an encoder"),
               openToDecode(graphs.step()),
-              weights);
-      case LlamaConfig llama -> new CausalDecoder(llama, openToDecode(graphs.step()), weights);
+              weights,
+              attention);
+      case LlamaConfig llama ->
+          new CausalDecoder(llama, openToDecode(graphs.step()), weights, attention);
     };
   }
 

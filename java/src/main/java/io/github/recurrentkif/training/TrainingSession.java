@@ -12,8 +12,10 @@ import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -28,11 +30,16 @@ final class TrainingSession implements AutoCloseable {
   private final @Nullable ParameterVector magnitudesOfPass;
   private final @Nullable ParameterVector magnitudes;
   private final Map<Binding, ParameterVector> boundGradients = new HashMap<>();
+  private final @Nullable TaskAttention attention;
+  private TaskAttention.@Nullable Pass attending;
 
   /**
    * @param session its frozen weights handed in; closed with this
+   * @param attention over the adapters of tasks, if the graph has such
    */
-  TrainingSession(Session session, ParameterVector weights) {
+  TrainingSession(
+      Session session, ParameterVector weights, @Nullable TaskAttention attention) {
+    this.attention = attention;
     this.session = session;
     this.weights = weights;
     this.scratch = new Scratch(weights.device());
@@ -50,6 +57,39 @@ final class TrainingSession implements AutoCloseable {
     return shapes.isEmpty()
         ? null
         : new ParameterVector(ParameterLayout.of(shapes), weights.device());
+  }
+
+  /** Begins an update: the attention over tasks is what the weights make it now. */
+  void beginAttention() {
+    attending = attention == null ? null : attention.pass();
+  }
+
+  /** Binds how much each task's adapter takes part in some texts, if the graph asks. */
+  void bindAttention(Binding target, Function<SourceTexts, List<long[]>> texts) {
+    if (attention != null && attending != null) {
+      attending.bind(target, texts.apply(attention.source()), scratch);
+    }
+  }
+
+  /** Binds whose text each row of a side belongs to, if the graph asks. */
+  void bindOwners(Binding target, String name, long[] owners, long... shape) {
+    if (hasInput(name)) {
+      bindLongs(target, name, owners, shape);
+    }
+  }
+
+  /** Takes what the last pass said of the attention, times the scale. */
+  void addAttention(float scale) {
+    if (attending != null) {
+      attending.add(scratch, scale);
+    }
+  }
+
+  /** Writes the gradient of what decides the attention, which no graph does. */
+  void writeAttention(ParameterVector gradient) {
+    if (attending != null) {
+      attending.write(gradient);
+    }
   }
 
   /** Begins to add up what passes say of the adapter's outputs, if the graph says anything. */

@@ -15,6 +15,7 @@ import io.github.recurrentkif.model.MixtureConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.PromptPoolConfig;
 import io.github.recurrentkif.model.StoredAdapter;
+import io.github.recurrentkif.model.TaskAttentionConfig;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.training.TextModel;
 import java.io.IOException;
@@ -63,7 +64,11 @@ class AdaptersTest {
     "t5, one-prompt, padded",
     "t5, one-prompt, packed",
     "qwen2, one-prompt, padded",
-    "qwen2, one-prompt, packed"
+    "qwen2, one-prompt, packed",
+    "t5, task-attention, padded",
+    "t5, task-attention, packed",
+    "qwen2, task-attention, padded",
+    "qwen2, task-attention, packed"
   })
   void lossGradientsAndAnswersAreThoseOfPyTorch(String name, String kind, String graph)
       throws Exception {
@@ -79,21 +84,8 @@ class AdaptersTest {
       fill(text.weights());
       double loss = text.objective().gradient(batch(name), RandomKey.ofSeed(0), gradient);
       assertEquals(expected.path("loss").doubleValue(), loss, 2e-5);
-      List<String> names = names(gradient.layout());
-      assertEquals(names.size(), expected.path("gradients").size());
-      for (String tensor : names) {
-        JsonNode recorded = expected.path("gradients").path(tensor);
-        float[] g = gradient.download(tensor);
-        double norm = 0;
-        double along = 0;
-        for (int i = 0; i < g.length; i++) {
-          norm += (double) g[i] * g[i];
-          along += g[i] * Math.sin((double) i * i);
-        }
-        double size = recorded.path(0).doubleValue();
-        assertEquals(size, Math.sqrt(norm), 2e-4 * size + 1e-7, tensor);
-        assertEquals(recorded.path(1).doubleValue(), along, 5e-4 * size + 1e-7, tensor);
-      }
+      assertEquals(gradient.layout().tensors().size(), expected.path("gradients").size());
+      requireGradients(expected.path("gradients"), gradient);
       requireAnswers(expected, text, name);
 
       StoredAdapter.write(stored, config, model.config(), "base", text.weights());
@@ -101,6 +93,39 @@ class AdaptersTest {
       assertEquals(config, found.config());
       found.load(again.weights());
       requireAnswers(expected, again, name);
+    }
+  }
+
+  private static void requireGradients(JsonNode expected, ParameterVector gradient) {
+    for (String tensor : expected.propertyNames()) {
+      float[] g = gradient.download(tensor);
+      double norm = 0;
+      double along = 0;
+      for (int i = 0; i < g.length; i++) {
+        norm += (double) g[i] * g[i];
+        along += g[i] * Math.sin((double) i * i);
+      }
+      double size = expected.path(tensor).path(0).doubleValue();
+      assertEquals(size, Math.sqrt(norm), 2e-4 * size + 1e-7, tensor);
+      assertEquals(expected.path(tensor).path(1).doubleValue(), along, 5e-4 * size + 1e-7, tensor);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"t5", "qwen2"})
+  void whatHoldsAnAttentionIsThatOfPyTorch(String name) throws Exception {
+    try (Backend backend = backend("padded");
+        ModelFolder model = ModelFolder.open(folder(name), backend.cache());
+        TextModel text =
+            backend.open(model, new Trainables.Adapter(config(name, "task-attention")));
+        ParameterVector before =
+            new ParameterVector(text.weights().layout(), backend.kernels().device());
+        ParameterVector gradient =
+            new ParameterVector(text.weights().layout(), backend.kernels().device())) {
+      fill(text.weights());
+      backend.kernels().accumulate(before, text.weights(), 0.5f);
+      text.alignment().addGradient(batch(name), before, 1, gradient);
+      requireGradients(recorded(name, "task-attention").path("alignment"), gradient);
     }
   }
 
@@ -158,6 +183,7 @@ class AdaptersTest {
       case "mixture" -> MixtureConfig.of(lora, 3);
       case "prompt-pool" -> new PromptPoolConfig(4, 2, 2, 0.5);
       case "one-prompt" -> PromptPoolConfig.ofOne(3);
+      case "task-attention" -> new TaskAttentionConfig(lora.sideBySide(3), 3, 5, 0.5);
       default -> throw new IllegalArgumentException(kind);
     };
   }
