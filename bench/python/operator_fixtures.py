@@ -158,4 +158,17 @@ case(
     gated_low_rank,
     {"base": random(5, 3), "x": random(5, 4), "a": random(6, 4), "b": random(3, 6), "gates": random(5, 3)},
 )
+
+
+def divergence(logits, wanted, weights):
+    wanted, logits = torch.log_softmax(wanted, -1), torch.log_softmax(logits, -1)
+    return (weights * (wanted.exp() * (wanted - logits)).sum(-1, keepdim=True)).sum()
+
+
+case(
+    "divergence",
+    divergence,
+    {"logits": random(5, 9, scale=3)},
+    {"wanted": random(5, 9, scale=3), "weights": torch.tensor([[0.25], [0.0], [0.25], [0.25], [0.25]])},
+)
 print("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]")

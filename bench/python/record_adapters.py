@@ -198,7 +198,27 @@ def prompt_pool(family, prompts=4, length=2, chosen=2, pull=0.5):
         )
         return cut(found if causal else found[:, 1:], family.ends)
 
-    family.loss, family.answers = loss, answers
+    def logits():
+        """Of every labelled token."""
+        embedded, mask, _ = pool.before(family.ids, family.mask, queries)
+        if not causal:
+            found = family.model(inputs_embeds=embedded, attention_mask=mask, labels=family.labels).logits
+            return found[family.labels != -100]
+        found = family.model(inputs_embeds=embedded, attention_mask=mask).logits[:, chosen * length :]
+        return found[:, :-1][family.labels[:, 1:] != -100]
+
+    def retention():
+        """KL(before || now), mean over the labelled tokens; before, every vector is half of what it is now."""
+        vectors = pool.vectors
+        with torch.no_grad():
+            pool.vectors = 0.5 * vectors
+            before = torch.log_softmax(logits(), -1)
+            pool.vectors = vectors
+        vectors.grad = None
+        (before.exp() * (before - torch.log_softmax(logits(), -1))).sum(-1).mean().backward()
+        return {"prompts.weight": kept(vectors.grad)}
+
+    family.loss, family.answers, family.retention = loss, answers, retention
     return {"prompts.weight": pool.vectors, "prompts.keys": pool.keys}
 
 
@@ -271,11 +291,11 @@ def task_attention(family, tasks=3, hidden=5, temperature=0.5):
         return of
 
     family.loss, family.answers = attended(loss), attended(answers)
-    family.attention = attention
+    family.retention = lambda: attention_retention(attention)
     return tensors
 
 
-def alignment(attention):
+def attention_retention(attention):
     """KL(before || now), mean over the texts: its gradient; before, every element is half of what it is now."""
     before = attention.of({name: 0.5 * value.detach() for name, value in attention.parameters.items()})
     now = attention.of(attention.parameters)
@@ -314,8 +334,8 @@ def record(family, kind):
         "gradients": {name: kept(tensors[name].grad) for name in sorted(tensors)},
         "answers": family.answers(),
     }
-    if kind == "task-attention":
-        recorded["alignment"] = alignment(family.attention)
+    if kind != "mixture":
+        recorded["retention"] = family.retention()
     return recorded
 
 

@@ -5,10 +5,9 @@ import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.TaskAttentionConfig;
-import io.github.recurrentkif.training.AttentionAlignment;
 import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.Outcome;
-import io.github.recurrentkif.training.Update;
+import io.github.recurrentkif.training.Retention;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.SequencedMap;
@@ -22,28 +21,25 @@ import java.util.SequencedMap;
 public final class SaptLora<B> implements ContinualMethod<B> {
 
   private final StackedAdapters adapters;
-  private final AttentionAlignment<B> alignment;
-  private final double weight;
+  private final Held<B> held;
   private final RandomKey key;
-  private final ParameterVector before;
 
   /**
    * @param layout of the adapters of all tasks and the attention over them
-   * @param weight of the loss that holds the attention
+   * @param retention of that attention
+   * @param weight of the loss that holds it
    * @param key of the tasks' keys
    */
   public SaptLora(
       int tasks,
       ParameterLayout layout,
       Kernels kernels,
-      AttentionAlignment<B> alignment,
+      Retention<B> retention,
       double weight,
       RandomKey key) {
     this.adapters = new StackedAdapters(tasks, layout, kernels);
-    this.alignment = alignment;
-    this.weight = weight;
+    this.held = new Held<>(retention, weight, layout, kernels);
     this.key = key;
-    this.before = new ParameterVector(layout, kernels.device());
   }
 
   @Override
@@ -54,7 +50,7 @@ public final class SaptLora<B> implements ContinualMethod<B> {
   @Override
   public void beginTask(int task, Learner<B> learner) {
     learner.newTask();
-    learner.kernels().copy(learner.weights(), before);
+    held.begin(learner);
     ParameterVector weights = learner.weights();
     float[] keys = weights.download(TaskAttentionConfig.KEYS);
     int width =
@@ -70,31 +66,21 @@ public final class SaptLora<B> implements ContinualMethod<B> {
     return learner.update(
         plan.inner(completed),
         gradient -> {
-          if (plan.hasMemory() && weight > 0) {
-            hold(plan.outer(completed, 0), gradient);
-          }
+          held.add(plan, completed, gradient);
           adapters.keepOwn(plan.task(), gradient, learner.kernels());
         });
-  }
-
-  /** Texts alone are needed of the memory: nothing goes through the model. */
-  private void hold(Update<B> memory, ParameterVector gradient) {
-    int batches = memory.microBatches().size();
-    memory
-        .microBatches()
-        .forEach(batch -> alignment.addGradient(batch, before, weight / batches, gradient));
   }
 
   @Override
   public SequencedMap<String, ParameterVector> vectors() {
     SequencedMap<String, ParameterVector> vectors = new LinkedHashMap<>();
-    vectors.put("before", before);
+    vectors.put("before", held.before());
     return vectors;
   }
 
   @Override
   public void close() {
     adapters.close();
-    before.close();
+    held.close();
   }
 }

@@ -4,6 +4,7 @@ import io.github.recurrentkif.continual.ContinualMethod;
 import io.github.recurrentkif.continual.Ewc;
 import io.github.recurrentkif.continual.IncrementalLora;
 import io.github.recurrentkif.continual.Joint;
+import io.github.recurrentkif.continual.Lfpt5;
 import io.github.recurrentkif.continual.LoraReplay;
 import io.github.recurrentkif.continual.Migu;
 import io.github.recurrentkif.continual.OLora;
@@ -77,9 +78,14 @@ public enum MethodName {
       Form.OF_PROMPTS,
       _ -> new SequentialLora<>()),
   LFPT5(
-      "one soft prompt before every text, memory mixed in; LFPT5 without generator and KL",
+      "one soft prompt before every text, memory mixed in, its old answers held",
       Form.OF_ONE_PROMPT,
-      _ -> new LoraReplay<>()),
+      in ->
+          new Lfpt5<>(
+              in.text().retention(),
+              in.settings().get(Settings.RETENTION),
+              in.layout(),
+              in.kernels())),
   SAPT_LORA(
       "an adapter for each task, weighed for every text by one attention over the tasks",
       Form.OF_ATTENDED_TASKS,
@@ -88,8 +94,8 @@ public enum MethodName {
               in.tasks(),
               in.layout(),
               in.kernels(),
-              in.text().alignment(),
-              in.settings().get(Settings.ALIGNMENT),
+              in.text().retention(),
+              in.settings().get(Settings.RETENTION),
               in.key())),
   PER_TASK(
       "an adapter for each task, chosen by who asks: nothing shared or forgotten",

@@ -175,9 +175,12 @@ public final class Settings {
           "attention-temperature",
           1,
           "of the softmax over tasks, times the root of the width; sapt-lora");
-  public static final Setting<Double> ALIGNMENT =
+  public static final Setting<Double> RETENTION =
       Setting.upTo(
-          "alignment", 1, 1e6, "weight of the loss that holds the attention on memory; sapt-lora");
+          "retention",
+          1,
+          1e6,
+          "weight of what holds attention or answers on the memory; sapt-lora, lfpt5");
   public static final Setting<Integer> LORA_RANK =
       Setting.whole("lora-rank", 8, 1, 4096, "rank of the adapter");
   public static final Setting<Double> LORA_ALPHA =
@@ -308,7 +311,7 @@ public final class Settings {
           KEY_PULL,
           ATTENTION_HIDDEN,
           ATTENTION_TEMPERATURE,
-          ALIGNMENT,
+          RETENTION,
           LORA_RANK,
           LORA_ALPHA,
           LORA_DROPOUT,

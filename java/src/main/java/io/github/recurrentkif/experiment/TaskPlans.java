@@ -53,6 +53,11 @@ public final class TaskPlans {
         samples.addAll(memory);
       }
       case REPLAYED -> replayed = List.copyOf(memory);
+      case MIXED_AND_REPLAYED -> {
+        samples = new ArrayList<>(samples);
+        samples.addAll(memory);
+        replayed = List.copyOf(memory);
+      }
       case ALL_AT_ONCE -> {
         if (number > 0) {
           return TaskPlan.nothing();
@@ -86,7 +91,7 @@ public final class TaskPlans {
 
   /** Keeps some samples of a finished task. */
   public void remember(int number, Task task) {
-    if (memoryUse == MemoryUse.MIXED || memoryUse == MemoryUse.REPLAYED) {
+    if (memoryUse != MemoryUse.NONE && memoryUse != MemoryUse.ALL_AT_ONCE) {
       memory.addAll(
           encode(
               MemorySampler.draw(

@@ -1,6 +1,7 @@
 package io.github.recurrentkif.model;
 
 import io.github.recurrentkif.graph.Dimension;
+import io.github.recurrentkif.graph.ElementType;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Activation;
@@ -63,6 +64,25 @@ final class Layers {
     }
     Value vectors = graph.trainable(PromptPoolConfig.VECTORS, Shape.of(pool.vectors(), width));
     graph.trainedElsewhere(PromptPoolConfig.KEYS, Shape.of(pool.prompts(), width));
+    return withPrompts(ids, embeddings, vectors, pool);
+  }
+
+  /** What the tokens of a text meant to a pool of prompts as it was before. */
+  Value embeddedTextBefore(Value ids, Embeddings embeddings) {
+    if (!(trainables instanceof Trainables.Adapter(PromptPoolConfig pool))) {
+      throw new IllegalArgumentException("the answers of prompts alone are held");
+    }
+    Value vectors =
+        graph.input(
+            PromptPoolConfig.BEFORE,
+            ElementType.FLOAT32,
+            Dimension.of(pool.vectors()),
+            Dimension.of(embeddings.width()));
+    return withPrompts(ids, embeddings, vectors, pool);
+  }
+
+  private Value withPrompts(
+      Value ids, Embeddings embeddings, Value vectors, PromptPoolConfig pool) {
     return graph.apply(
         new SoftEmbedding(
             ids, table(embeddings), embeddings.vocabulary(), vectors, pool.vectors()));
@@ -119,9 +139,7 @@ final class Layers {
       if (ofTexts == null) {
         ofTexts =
             graph.differentiableInput(
-                TaskAttentionConfig.GATES,
-                Dimension.of("texts"),
-                Dimension.of(attention.tasks()));
+                TaskAttentionConfig.GATES, Dimension.of("texts"), Dimension.of(attention.tasks()));
       }
       Value gates = ofTexts;
       return ofRows.computeIfAbsent(

@@ -46,15 +46,25 @@ final class LlamaBlocks {
    */
   record Asked(UnaryOperator<Value> rows, Turning turning, Attending attending) {}
 
-  /** From token ids, one for each row, to rows that are ready for the head. */
-  Value forward(Value ids, Turning turning, Attending attending) {
-    return forward(ids, turning, attending, new Asked(rows -> rows, turning, attending));
+  /** What token ids mean, one for each row. */
+  Value text(Value ids) {
+    return layers.embeddedText(ids, embeddings());
+  }
+
+  /** The same to a pool of prompts as it was before. */
+  Value textBefore(Value ids) {
+    return layers.embeddedTextBefore(ids, embeddings());
+  }
+
+  /** From a text to rows that are ready for the head. */
+  Value forward(Value text, Turning turning, Attending attending) {
+    return forward(text, turning, attending, new Asked(rows -> rows, turning, attending));
   }
 
   /** The same for the rows that are asked for. */
-  Value forward(Value ids, Turning turning, Attending attending, Asked asked) {
+  Value forward(Value text, Turning turning, Attending attending, Asked asked) {
     Asked all = new Asked(rows -> rows, turning, attending);
-    Value x = layers.embeddedText(ids, embeddings());
+    Value x = text;
     for (int layer = 0; layer < config.layers(); layer++) {
       String block = "model.layers." + layer;
       Asked here = layer == config.layers() - 1 ? asked : all;

@@ -31,16 +31,17 @@ final class LlamaGraphs implements ModelGraphs {
    * most tokens of a prompt teach nothing.
    */
   @Override
-  public void learn(Graph graph, TokenRows rows) {
+  public Answering answering(Graph graph, TokenRows rows, boolean before) {
     LlamaBlocks blocks = new LlamaBlocks(config, trainables, graph, rows);
     TokenRows.Attending attending = attending(blocks);
+    Value ids = rows.ids(Side.SOURCE);
     Value x =
         blocks.forward(
-            rows.ids(Side.SOURCE),
+            before ? blocks.textBefore(ids) : blocks.text(ids),
             (heads, count) -> rows.turned(heads, count, config.headWidth()),
             (_, q, k, v) -> rows.attention(q, k, v, null, attending));
     blocks.requireTargetsMet();
-    rows.learn(x, blocks.head(), true);
+    return new Answering(x, blocks.head(), true);
   }
 
   private TokenRows.Attending attending(LlamaBlocks blocks) {
@@ -91,16 +92,15 @@ final class LlamaGraphs implements ModelGraphs {
             rows::onlyAsked,
             (heads, count) -> rows.turnedAsked(heads, count, config.headWidth()),
             (layer, q, k, v) -> rows.cachedAttentionOfAsked(layer, q, k, v, attending));
-    LlamaBlocks.Turning turning =
-        (heads, count) -> rows.turned(heads, count, config.headWidth());
+    LlamaBlocks.Turning turning = (heads, count) -> rows.turned(heads, count, config.headWidth());
     LlamaBlocks.Attending all =
         (layer, q, k, v) -> rows.cachedAttention(layer, q, k, v, null, attending);
-    Value ids = rows.ids(Side.SOURCE);
+    Value text = blocks.text(rows.ids(Side.SOURCE));
     // Adapters that are weighed text by text are so for all rows of a side.
     Value x =
         trainables instanceof Trainables.Adapter(TaskAttentionConfig _)
-            ? rows.onlyAsked(blocks.forward(ids, turning, all))
-            : blocks.forward(ids, turning, all, asked);
+            ? rows.onlyAsked(blocks.forward(text, turning, all))
+            : blocks.forward(text, turning, all, asked);
     rows.chooseNext(x, blocks.head());
     return new ModelGraph("packed_decoder_step", graph, rows.dropoutPlaces());
   }
@@ -137,7 +137,7 @@ final class LlamaGraphs implements ModelGraphs {
       Value bias = hidden(mask, tokens);
       Value x =
           blocks.forward(
-              nodes.reshape(ids, nodes.vector(-1)),
+              blocks.text(nodes.reshape(ids, nodes.vector(-1))),
               (heads, count) ->
                   graph.apply(
                       new RotaryEmbedding(

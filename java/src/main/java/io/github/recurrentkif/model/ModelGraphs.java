@@ -21,8 +21,19 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
     return nodes.transpose(heads, 0L, 2L, 1L, 3L);
   }
 
-  /** The forward pass over the rows, the loss, and the gradients of all trainables. */
-  void learn(Graph graph, TokenRows rows);
+  /**
+   * Rows that are ready for the head.
+   *
+   * @param labelledOnly whether logits are taken only of the rows that are asked for
+   */
+  record Answering(Value rows, TokenRows.Head head, boolean labelledOnly) {}
+
+  /**
+   * The forward pass over the rows.
+   *
+   * @param before whether a pool of prompts takes part as it was before
+   */
+  Answering answering(Graph graph, TokenRows rows, boolean before);
 
   /** For greedy decoding: padded rows, on the stock runtime. */
   List<ModelGraph> decoding();
@@ -42,8 +53,21 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
     return learned("packed_training_model", graph, PackedRows.learning(graph, dropout, precision));
   }
 
+  /**
+   * Of one padded micro-batch, how far the answers of a pool of prompts have gone from those that
+   * it gave before, and the gradients of that.
+   */
+  default ModelGraph holding(boolean dropout) {
+    Graph graph = new Graph();
+    PaddedRows rows = new PaddedRows(graph, dropout);
+    Answering now = answering(graph, rows, false);
+    rows.hold(now, rows.still(() -> answering(graph, rows, true).rows()));
+    return new ModelGraph("holding_model", graph, rows.dropoutPlaces());
+  }
+
   private ModelGraph learned(String name, Graph graph, TokenRows rows) {
-    learn(graph, rows);
+    Answering answering = answering(graph, rows, false);
+    rows.learn(answering.rows(), answering.head(), answering.labelledOnly());
     return new ModelGraph(name, graph, rows.dropoutPlaces());
   }
 }

@@ -9,6 +9,7 @@ import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.Attention;
 import io.github.recurrentkif.graph.operators.BatchedBias;
 import io.github.recurrentkif.graph.operators.CrossEntropy;
+import io.github.recurrentkif.graph.operators.Divergence;
 import io.github.recurrentkif.graph.operators.Dropout;
 import io.github.recurrentkif.graph.operators.Embedding;
 import io.github.recurrentkif.graph.operators.Linear;
@@ -25,6 +26,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,7 +44,7 @@ final class PaddedRows implements TokenRows {
   private final Graph graph;
   private final AdapterMagnitudes magnitudes = new AdapterMagnitudes();
   private final Nodes nodes;
-  private final boolean dropout;
+  private boolean dropout;
   private final List<DropoutPlace> dropoutPlaces = new ArrayList<>();
   private final Map<Side, Tokens> tokens = new EnumMap<>(Side.class);
   private final Map<Side, Value> sequences = new EnumMap<>(Side.class);
@@ -63,6 +65,15 @@ final class PaddedRows implements TokenRows {
     this.graph = graph;
     this.nodes = graph.nodes();
     this.dropout = dropout;
+  }
+
+  /** What comes of a pass in which nothing is dropped. */
+  Value still(Supplier<Value> pass) {
+    boolean dropped = dropout;
+    dropout = false;
+    Value result = pass.get();
+    dropout = dropped;
+    return result;
   }
 
   @Override
@@ -242,15 +253,11 @@ final class PaddedRows implements TokenRows {
 
   @Override
   public void learn(Value rows, Head head, boolean labelledOnly) {
-    Dimension count = Dimension.of(labelledOnly ? "labelled" : "target_rows");
-    Value chosen = rows;
-    if (labelledOnly) {
-      Value places = graph.input("logit_rows", ElementType.INT64, count);
-      chosen = graph.apply(new Embedding(places, rows));
-    }
+    Dimension count = labelled(labelledOnly);
+    Value places = labelledOnly ? logitRows() : null;
     Value labels = graph.input("labels", ElementType.INT64, count, Dimension.of(1));
-    Value weights = graph.input("token_weights", ElementType.FLOAT32, count, Dimension.of(1));
-    Value logits = graph.apply(new Linear(chosen, head.weight(), head.scale()));
+    Value weights = tokenWeights(count);
+    Value logits = logits(rows, places, head);
     Value loss = graph.apply(new CrossEntropy(logits, labels, weights));
     graph.differentiate(loss);
     graph.output(loss, "loss", ElementType.FLOAT32);
@@ -264,6 +271,37 @@ final class PaddedRows implements TokenRows {
               ? nodes.sign(weights)
               : nodes.reshape(nodes.castToFloat(mask), nodes.vector(-1, 1));
         });
+  }
+
+  private static Dimension labelled(boolean labelledOnly) {
+    return Dimension.of(labelledOnly ? "labelled" : "target_rows");
+  }
+
+  private Value logitRows() {
+    return graph.input("logit_rows", ElementType.INT64, labelled(true));
+  }
+
+  private Value tokenWeights(Dimension count) {
+    return graph.input("token_weights", ElementType.FLOAT32, count, Dimension.of(1));
+  }
+
+  /** Ends a graph that holds answers to those of the rows before, of the same tokens. */
+  void hold(ModelGraphs.Answering now, Value before) {
+    TokenRows.Head head = now.head();
+    Value places = now.labelledOnly() ? logitRows() : null;
+    Value loss =
+        graph.apply(
+            new Divergence(
+                logits(before, places, head),
+                logits(now.rows(), places, head),
+                tokenWeights(labelled(now.labelledOnly()))));
+    graph.differentiate(loss);
+    graph.output(loss, "loss", ElementType.FLOAT32);
+  }
+
+  private Value logits(Value rows, @Nullable Value places, Head head) {
+    Value chosen = places == null ? rows : graph.apply(new Embedding(places, rows));
+    return graph.apply(new Linear(chosen, head.weight(), head.scale()));
   }
 
   // Dropout

@@ -18,6 +18,9 @@ public record PromptPoolConfig(int prompts, int length, int chosen, double pull)
   /** The vectors of all prompts [prompts*length, width], those of one behind each other. */
   public static final String VECTORS = "prompts.weight";
 
+  /** The input of a graph that holds answers: the vectors as they were before. */
+  public static final String BEFORE = "prompts.before";
+
   /** Their keys [prompts, width]; they choose, and no graph reads them. */
   public static final String KEYS = "prompts.keys";
 

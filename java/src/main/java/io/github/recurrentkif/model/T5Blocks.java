@@ -28,9 +28,18 @@ final class T5Blocks {
 
   /** The rows of the source, encoded. */
   Value encoder() {
+    return encoder(layers.embeddedText(rows.ids(Side.SOURCE), embeddings()));
+  }
+
+  /** The same by a pool of prompts as it was before. */
+  Value encoderBefore() {
+    return encoder(layers.embeddedTextBefore(rows.ids(Side.SOURCE), embeddings()));
+  }
+
+  private Value encoder(Value text) {
     TokenRows.Attending attending = attending(Side.SOURCE, Side.SOURCE, false);
     Value bias = rows.positionBias(distanceBias("encoder", true), attending);
-    Value x = dropped(layers.embeddedText(rows.ids(Side.SOURCE), embeddings()), Side.SOURCE);
+    Value x = dropped(text, Side.SOURCE);
     for (int layer = 0; layer < config.encoderLayers(); layer++) {
       String block = "encoder.block." + layer + ".layer.";
       Value h = norm(x, block + "0.layer_norm.weight");

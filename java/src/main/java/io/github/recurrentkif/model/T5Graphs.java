@@ -23,11 +23,11 @@ final class T5Graphs implements ModelGraphs {
   }
 
   @Override
-  public void learn(Graph graph, TokenRows rows) {
+  public Answering answering(Graph graph, TokenRows rows, boolean before) {
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
-    Value decoded = blocks.decoder(blocks.encoder());
+    Value decoded = blocks.decoder(before ? blocks.encoderBefore() : blocks.encoder());
     blocks.requireTargetsMet();
-    rows.learn(decoded, blocks.head(), false);
+    return new Answering(decoded, blocks.head(), false);
   }
 
   @Override

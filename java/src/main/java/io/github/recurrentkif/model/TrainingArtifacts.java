@@ -36,6 +36,8 @@ import tools.jackson.databind.json.JsonMapper;
  * @param training of one padded micro-batch, on the stock runtime
  * @param packedTraining of a whole update without padding, on operators of our own; absent where
  *     not an adapter is trained
+ * @param holding of one padded micro-batch, how far answers have gone from those before; absent
+ *     where no prompts are trained
  * @param decoding of padded rows, on the stock runtime
  * @param packedDecoding the same of packed rows; absent where the whole model is trained
  */
@@ -45,6 +47,7 @@ public record TrainingArtifacts(
     List<DropoutPlace> dropoutPlaces,
     GraphFile training,
     @Nullable GraphFile packedTraining,
+    @Nullable GraphFile holding,
     Decoding decoding,
     @Nullable Decoding packedDecoding) {
 
@@ -59,7 +62,7 @@ public record TrainingArtifacts(
   public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 7;
+  private static final int VERSION = 8;
 
   private static final String DESCRIPTION = "artifacts.json";
 
@@ -137,9 +140,12 @@ public record TrainingArtifacts(
     List<ModelGraph> graphs = new ArrayList<>();
     graphs.add(of.training(dropout));
     switch (trainables) {
-      case Trainables.Adapter _ -> {
+      case Trainables.Adapter adapter -> {
         graphs.add(of.packedTraining(dropout, precision));
         graphs.addAll(of.packedDecoding(precision));
+        if (adapter.config() instanceof PromptPoolConfig) {
+          graphs.add(of.holding(dropout));
+        }
       }
       case Trainables.Nothing _ -> graphs.addAll(of.packedDecoding(precision));
       case Trainables.EveryWeight _ -> {}
@@ -224,6 +230,7 @@ public record TrainingArtifacts(
         places,
         graphFile(json, folder, "training_model"),
         optionalGraphFile(json, folder, "packed_training_model"),
+        optionalGraphFile(json, folder, "holding_model"),
         decoding(json, folder, ""),
         json.get("frozen").has("packed_decoder_step") ? decoding(json, folder, "packed_") : null);
   }

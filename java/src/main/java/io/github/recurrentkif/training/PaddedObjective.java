@@ -46,6 +46,7 @@ public final class PaddedObjective implements Objective<Batch> {
   private final ModelConfig config;
   private final Kernels kernels;
   private final List<DropoutPlace> dropoutPlaces;
+  private final Map<String, Tensor> given;
   private final TrainingSession session;
   private final boolean recurringShapes;
   private final Scratch scratch;
@@ -67,10 +68,11 @@ public final class PaddedObjective implements Objective<Batch> {
       ParameterVector weights,
       Kernels kernels,
       boolean recurringShapes) {
-    this(config, session, dropoutPlaces, weights, null, kernels, recurringShapes);
+    this(config, session, dropoutPlaces, weights, Map.of(), null, kernels, recurringShapes);
   }
 
   /**
+   * @param given further inputs, where they lie
    * @param attention over the adapters of tasks, if the graph has such
    */
   PaddedObjective(
@@ -78,12 +80,14 @@ public final class PaddedObjective implements Objective<Batch> {
       Session session,
       List<DropoutPlace> dropoutPlaces,
       ParameterVector weights,
+      Map<String, Tensor> given,
       @Nullable TaskAttention attention,
       Kernels kernels,
       boolean recurringShapes) {
     this.config = config;
     this.kernels = kernels;
     this.dropoutPlaces = List.copyOf(dropoutPlaces);
+    this.given = Map.copyOf(given);
     this.session = new TrainingSession(session, weights, attention);
     this.recurringShapes = recurringShapes;
     this.scratch = this.session.scratch();
@@ -136,6 +140,7 @@ public final class PaddedObjective implements Objective<Batch> {
   private Binding newBinding() {
     Binding binding = session.newBinding();
     binding.bindOutput("loss", Tensor.float32(loss));
+    given.forEach(binding::bindInput);
     return binding;
   }
 
@@ -217,8 +222,15 @@ public final class PaddedObjective implements Objective<Batch> {
     session.bindLongs(target, "input_ids", batch.inputIds(), rows, batch.sourceLength());
     session.bindLongs(target, "attention_mask", batch.attentionMask(), rows, batch.sourceLength());
     session.bindLongs(target, "decoder_input_ids", decoderIds, rows, batch.targetLength());
-    session.bindLongs(target, "labels", labels, count, 1);
+    bindLabels(target, labels);
     session.bindFloats(target, "token_weights", tokenWeights, count, 1);
+  }
+
+  /** A graph that holds answers has none. */
+  private void bindLabels(Binding target, long[] labels) {
+    if (session.hasInput("labels")) {
+      session.bindLongs(target, "labels", labels, labels.length, 1);
+    }
   }
 
   private void bindOwners(Binding target, Batch batch) {
@@ -266,7 +278,7 @@ public final class PaddedObjective implements Objective<Batch> {
     RotaryAngles angles = new RotaryAngles(llama);
     TrainingSession.bindAngles(target, scratch, angles, positions, 1, length, 1, 1, angles.pairs());
     session.bindLongs(target, "logit_rows", Arrays.copyOf(logitRows, count), count);
-    session.bindLongs(target, "labels", Arrays.copyOf(labels, count), count, 1);
+    bindLabels(target, Arrays.copyOf(labels, count));
     session.bindFloats(target, "token_weights", Arrays.copyOf(tokenWeights, count), count, 1);
   }
 

@@ -2,6 +2,7 @@ package io.github.recurrentkif.training;
 
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.graph.Graph;
+import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.TaskAttentionConfig;
 import io.github.recurrentkif.runtime.Binding;
@@ -19,7 +20,7 @@ import java.util.stream.LongStream;
  * TaskAttentionConfig} has the formula. It is computed here, in float64: a few products for each
  * text, beside which a pass through the model is long.
  */
-final class TaskAttention implements AttentionAlignment<Batch> {
+final class TaskAttention implements Retention<Batch> {
 
   /** As of PyTorch's LayerNorm. */
   private static final double EPSILON = 1e-5;
@@ -71,7 +72,11 @@ final class TaskAttention implements AttentionAlignment<Batch> {
 
   @Override
   public void addGradient(
-      Batch batch, ParameterVector before, double weight, ParameterVector gradient) {
+      Batch batch,
+      RandomKey randomness,
+      ParameterVector before,
+      double weight,
+      ParameterVector gradient) {
     State then = new State(before);
     State now = new State(weights);
     Gradient sum = new Gradient();
@@ -111,8 +116,7 @@ final class TaskAttention implements AttentionAlignment<Batch> {
     void bind(Binding binding, List<long[]> texts, Scratch scratch) {
       attended = texts.stream().map(state::of).toList();
       binding.bindInput(TaskAttentionConfig.GATES, tensor(attended, scratch));
-      slopes =
-          scratch.buffer("gate slopes", (long) texts.size() * config.tasks() * Float.BYTES);
+      slopes = scratch.buffer("gate slopes", (long) texts.size() * config.tasks() * Float.BYTES);
       binding.bindOutput(
           Graph.gradientName(TaskAttentionConfig.GATES),
           Tensor.float32(slopes, texts.size(), config.tasks()));

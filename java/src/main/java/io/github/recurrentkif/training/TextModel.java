@@ -3,11 +3,11 @@ package io.github.recurrentkif.training;
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.RandomKey;
+import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.AdapterInitialization;
 import io.github.recurrentkif.model.LlamaConfig;
-import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.PromptPoolConfig;
 import io.github.recurrentkif.model.T5Config;
@@ -48,6 +48,7 @@ public final class TextModel implements AutoCloseable {
   private final Arena frozenArena = Arena.ofShared();
   private @Nullable PaddedObjective padded;
   private @Nullable PackedObjective packed;
+  private @Nullable HeldAnswers heldAnswers;
   private @Nullable Decoder decoder;
 
   /**
@@ -87,15 +88,40 @@ public final class TextModel implements AutoCloseable {
   }
 
   /**
-   * What keeps the attention over the adapters of tasks where it was.
+   * What holds an attention over the adapters of tasks, or the answers of prompts.
    *
-   * @throws IllegalStateException if the adapter has no such attention
+   * @throws IllegalStateException if the adapter has neither
    */
-  public AttentionAlignment<Batch> alignment() {
-    if (attention == null) {
-      throw new IllegalStateException("the adapter has no attention over tasks");
+  public Retention<Batch> retention() {
+    if (attention != null) {
+      return attention;
     }
-    return attention;
+    TrainingArtifacts.GraphFile graph = artifacts.holding();
+    if (prompts == null || graph == null) {
+      throw new IllegalStateException(
+          "the adapter has neither an attention over tasks nor prompts");
+    }
+    if (heldAnswers == null) {
+      ParameterVector held = new ParameterVector(weights.layout(), kernels.device());
+      ParameterLayout.Tensor vectors = weights.layout().tensor(PromptPoolConfig.VECTORS);
+      Tensor before = Tensor.float32(held.slice(vectors), vectors.shape().toArray());
+      heldAnswers =
+          new HeldAnswers(
+              padded(graph, Map.of(PromptPoolConfig.BEFORE, before)), prompts, held, kernels);
+    }
+    return heldAnswers;
+  }
+
+  private PaddedObjective padded(TrainingArtifacts.GraphFile graph, Map<String, Tensor> given) {
+    return new PaddedObjective(
+        model.config(),
+        open(graph, options.provider()),
+        artifacts.dropoutPlaces(),
+        weights,
+        given,
+        attention,
+        kernels,
+        options.provider().records());
   }
 
   /** Sets the weights of a new adapter; the same key gives the same. */
@@ -148,15 +174,7 @@ public final class TextModel implements AutoCloseable {
   /** Over padded micro-batches on the stock runtime; it gives logits as well. */
   public PaddedObjective paddedObjective() {
     if (padded == null) {
-      padded =
-          new PaddedObjective(
-              model.config(),
-              open(artifacts.training(), options.provider()),
-              artifacts.dropoutPlaces(),
-              weights,
-              attention,
-              kernels,
-              options.provider().records());
+      padded = padded(artifacts.training(), Map.of());
     }
     return padded;
   }
@@ -169,11 +187,7 @@ public final class TextModel implements AutoCloseable {
           graphs == null || options.customOperatorLibraries().isEmpty()
               ? paddedDecoder(artifacts.decoding())
               : new PackedDecoder(
-                  model.config(),
-                  encoder(graphs),
-                  openToDecode(graphs.step()),
-                  weights,
-                  attention);
+                  model.config(), encoder(graphs), openToDecode(graphs.step()), weights, attention);
       decoder = prompts == null ? ofTokens : new PromptedDecoder(ofTokens, prompts);
     }
     return decoder;
@@ -244,6 +258,9 @@ public final class TextModel implements AutoCloseable {
     }
     if (decoder != null) {
       decoder.close();
+    }
+    if (heldAnswers != null) {
+      heldAnswers.close();
     }
     weights.close();
     frozenArena.close();

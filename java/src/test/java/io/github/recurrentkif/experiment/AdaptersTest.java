@@ -112,20 +112,27 @@ class AdaptersTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"t5", "qwen2"})
-  void whatHoldsAnAttentionIsThatOfPyTorch(String name) throws Exception {
+  @CsvSource({
+    "t5, task-attention",
+    "qwen2, task-attention",
+    "t5, prompt-pool",
+    "qwen2, prompt-pool",
+    "t5, one-prompt",
+    "qwen2, one-prompt"
+  })
+  void whatHoldsAnAdapterToWhatItDidIsThatOfPyTorch(String name, String kind) throws Exception {
     try (Backend backend = backend("padded");
         ModelFolder model = ModelFolder.open(folder(name), backend.cache());
         TextModel text =
-            backend.open(model, new Trainables.Adapter(config(name, "task-attention")));
+            backend.openWithoutDropout(model, new Trainables.Adapter(config(name, kind)));
         ParameterVector before =
             new ParameterVector(text.weights().layout(), backend.kernels().device());
         ParameterVector gradient =
             new ParameterVector(text.weights().layout(), backend.kernels().device())) {
       fill(text.weights());
       backend.kernels().accumulate(before, text.weights(), 0.5f);
-      text.alignment().addGradient(batch(name), before, 1, gradient);
-      requireGradients(recorded(name, "task-attention").path("alignment"), gradient);
+      text.retention().addGradient(batch(name), RandomKey.ofSeed(0), before, 1, gradient);
+      requireGradients(recorded(name, kind).path("retention"), gradient);
     }
   }
 

@@ -8,6 +8,7 @@ import io.github.recurrentkif.graph.operators.Attention;
 import io.github.recurrentkif.graph.operators.BatchedBias;
 import io.github.recurrentkif.graph.operators.BiasAddition;
 import io.github.recurrentkif.graph.operators.CrossEntropy;
+import io.github.recurrentkif.graph.operators.Divergence;
 import io.github.recurrentkif.graph.operators.Dropout;
 import io.github.recurrentkif.graph.operators.Embedding;
 import io.github.recurrentkif.graph.operators.GatedLowRankUpdate;
@@ -216,6 +217,7 @@ class OperatorTest {
         yield new Reshaping(normalised, graph.nodes().vector(-1, 6));
       }
       case "cross-entropy" -> new CrossEntropy(at(v, "logits"), at(v, "labels"), at(v, "weights"));
+      case "divergence" -> new Divergence(at(v, "wanted"), at(v, "logits"), at(v, "weights"));
       default -> throw new IllegalArgumentException("no operator for case '" + c.name() + "'");
     };
   }
