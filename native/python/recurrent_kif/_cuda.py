@@ -308,7 +308,7 @@ class Queue:
 
     def _upload(self, inner_bounds, outer_bounds):
         # The driver has copied so little before it returns.
-        values = (_F32 * 4)(*inner_bounds, *outer_bounds)
+        values = inner_bounds + outer_bounds
         status = self._driver.cuMemcpyHtoDAsync_v2(self._bounds, values, 16, self._stream)
         self._demand(status, "a copy to the GPU failed")
         return self._bounds, self._bounds + 8

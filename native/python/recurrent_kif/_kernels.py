@@ -3,6 +3,7 @@
 import ctypes
 import math
 import os
+import struct
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -118,13 +119,9 @@ class MaskCounts(NamedTuple):
     redundant: int
 
 
-_P, _I32, _I64, _F32, _F64 = (
-    ctypes.c_void_p,
-    ctypes.c_int32,
-    ctypes.c_int64,
-    ctypes.c_float,
-    ctypes.c_double,
-)
+_P, _I32, _F32, _F64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_float, ctypes.c_double
+# Lengths, too, where a pointer has as many bits: ctypes converts one in a third of the time.
+_I64 = _P if ctypes.sizeof(_P) == 8 else ctypes.c_int64
 _SIGNATURES = {
     "kif_abi_version": [],
     "kif_context_create": [_I32, _I32, ctypes.POINTER(_P)],
@@ -180,23 +177,26 @@ _threshold = _library.kif_threshold
 _range = _library.kif_range
 _merge = _library.kif_merge
 _mask_counts = _library.kif_mask_counts
+_pack = struct.Struct("2f").pack
 _byref, _ndarray, _isfinite = ctypes.byref, numpy.ndarray, math.isfinite
 
 # An ndarray has the address of its elements right behind the head of the object; C programs read it
-# there (PyArray_DATA). That takes a fifth of the time of asking for it, the largest part of a call.
-_word_at, _HEAD = ctypes.c_size_t.from_address, object.__basicsize__
+# there (PyArray_DATA). That takes a tenth of the time of asking for it, the largest part of a call.
+# _behind[id(x) >> 3] is the word there: all memory, seen as words, shifted by the size of a head.
+_behind = (ctypes.c_uint64 * (sys.maxsize >> 3)).from_address(object.__basicsize__)
 
 
 def _address_lies_behind_the_head():
+    if sys.implementation.name != "cpython" or sys.maxsize < 2**62:
+        return False
     probe = numpy.arange(4, dtype=numpy.float32)[1:]
-    address = probe.__array_interface__["data"][0]
-    return sys.implementation.name == "cpython" and _word_at(id(probe) + _HEAD).value == address
+    return _behind[id(probe) >> 3] == probe.__array_interface__["data"][0]
 
 
 _Plain = _ndarray if _address_lies_behind_the_head() else ()
 
-# Bits of ndarray.flags.num: contiguous in C's order and aligned, then writeable, too.
-_READABLE, _WRITEABLE = 0x101, 0x501
+# Bits of ndarray.flags.num: contiguous in C's order, aligned and writeable.
+_USUAL = 0x501
 
 _forks = 0
 
@@ -217,11 +217,10 @@ class _Gpu(NamedTuple):
     stream: int
 
 
-def _place(name, array, written, tensors):
+def _place(name, array, written):
     """The address and the number of elements of an array that a kernel may work on, and its GPU.
 
-    A tensor that is written to is added to the list. Every kind of array is taken here, and what is
-    wrong with one is said; the usual kinds have shorter ways in _places and below.
+    Every kind of array is taken here, and what is wrong with one is said.
     """
     if isinstance(array, _ndarray):
         if array.dtype != _FLOAT32:
@@ -253,19 +252,23 @@ def _place(name, array, written, tensors):
                 f"{name}: tensors on {device.type} are not supported: CPU and CUDA are"
             )
         gpu = _Gpu(device.index, torch.cuda.current_stream(device).cuda_stream)
-    if written and not array.is_inference():
-        tensors.append(array)
     return array.data_ptr(), array.numel(), gpu
 
 
-# What a tensor is compared with, known once there is one: looking it up takes longer than comparing.
-_tensor_types, _strided, _torch_float32, _increment_version = (), None, None, None
+# What tensors are compared with and asked, known once there is one: looking it up takes longer.
+_tensor_types, _torch_float32, _data_ptr, _increment_version = (), None, None, None
 
 
 def _remember(torch):
-    global _tensor_types, _strided, _torch_float32, _increment_version
-    _strided, _torch_float32 = torch.strided, torch.float32
-    _increment_version = torch.autograd.graph.increment_version
+    global _tensor_types, _torch_float32, _data_ptr, _increment_version
+    _torch_float32, _data_ptr = torch.float32, torch.Tensor.data_ptr
+    try:
+        # What the public function calls, in half the time.
+        _increment_version = torch._C._increment_version
+        _increment_version(())
+    except (AttributeError, TypeError, RuntimeError):  # PyTorch before 2.5 takes one tensor
+        one = torch.autograd.graph.increment_version
+        _increment_version = lambda tensors: [one(t) for t in tensors if not t.is_inference()]
     _tensor_types = (torch.Tensor, torch.nn.Parameter)
 
 
@@ -290,93 +293,89 @@ def _place_of_interface(name, interface, written):
 def _places(names, arrays, written):
     """The addresses of arrays of one length, that length, their GPU, and tensors that are written to.
 
-    None stands for an array not used.
+    Where all are plain arrays, or all tensors on the processor, a few cheap questions tell that
+    nothing is wrong. Else _places_of_all_kinds takes them, or says what is wrong with one.
     """
-    places, used, n = [], [], None
-    for array, writes in zip(arrays, written):
-        if array is None:
-            places.append(None)
-            continue
-        if type(array) is not _Plain or array.dtype is not _FLOAT32:
-            return _places_of_all_kinds(names, arrays, written)
-        flags = _WRITEABLE if writes else _READABLE
-        if array.flags.num & flags != flags:
-            return _places_of_all_kinds(names, arrays, written)
-        if array.size != n:
-            if n is not None:
-                return _places_of_all_kinds(names, arrays, written)
-            n = array.size
-        address = _word_at(id(array) + _HEAD).value
-        places.append(address)
-        used.append(address)
-    _require_apart(names, places, used, n)
-    return places, n, None, ()
+    places, gpu, tensors, kind = [], None, (), type(arrays[0])
+    try:
+        if kind is _Plain:
+            size = arrays[0].nbytes
+            for array in arrays:
+                if (
+                    type(array) is not _Plain
+                    or array.dtype is not _FLOAT32
+                    or array.flags.num & _USUAL != _USUAL
+                    or array.nbytes != size
+                ):
+                    break
+                places.append(_behind[id(array) >> 3])
+        elif kind in _tensor_types:
+            size = arrays[0].nbytes
+            for array in arrays:
+                if (
+                    type(array) not in _tensor_types
+                    or not array.is_cpu
+                    or array.dtype is not _torch_float32
+                    or array.nbytes != size
+                    or not array.is_contiguous()
+                ):
+                    break
+            else:
+                # Whether they are aligned, the library asks.
+                places, tensors = [*map(_data_ptr, arrays)], written
+    except RuntimeError:  # the answer of a tensor that is not dense
+        pass
+    if len(places) < len(arrays):
+        places, size, gpu, tensors = _places_of_all_kinds(names, arrays, written)
+    if size:
+        free = 0
+        for address in sorted(places):
+            if address < free:
+                raise ValueError(f"{_overlapping(names, places, size)} overlap")
+            free = address + size
+    return places, size >> 2, gpu, tensors
 
 
 def _places_of_all_kinds(names, arrays, written):
-    """The same, whatever the arrays are: says what is wrong with one."""
-    places, n, gpu, used, tensors = [], None, None, [], []
-    for name, array, writes in zip(names, arrays, written):
-        if array is None:
-            places.append(None)
-            continue
-        if (
-            type(array) in _tensor_types
-            and array.is_cpu
-            and array.layout is _strided
-            and array.dtype is _torch_float32
-            and array.is_contiguous()
-        ):
-            address, size, where = array.data_ptr(), array.numel(), None
-            if writes and not array.is_inference():
-                tensors.append(array)
-        else:
-            address, size, where = _place(name, array, writes, tensors)
-        if size != n:
-            if n is not None:
-                raise ValueError(f"{name}: expected {n} elements as {first} has, found {size}")
+    """What _places looks up, with the size in bytes."""
+    places, n, gpu = [], None, None
+    for name, array in zip(names, arrays):
+        address, size, where = _place(name, array, any(array is w for w in written))
+        if n is None:
             n, gpu, first = size, where, name
-        if where is not gpu and where != gpu:
+        if size != n:
+            raise ValueError(f"{name}: expected {n} elements as {first} has, found {size}")
+        if where != gpu:
             raise ValueError(f"{name}: expected an array where {first} is, on the same stream")
         if address & (3 if where is None else 15):
             aligned = 4 if where is None else 16
             raise ValueError(f"{name}: expected an array aligned to {aligned} bytes")
         places.append(address)
-        used.append(address)
-    _require_apart(names, places, used, n)
-    return places, n, gpu, tensors
+    torch = sys.modules.get("torch")
+    tensors = [w for w in written if torch and isinstance(w, torch.Tensor)]
+    return places, 4 * n, gpu, tensors
 
 
-def _require_apart(names, places, used, n):
-    """Sorts the addresses that are used."""
-    if n:
-        used.sort()
-        free = 0
-        for address in used:
-            if address < free:
-                raise ValueError(f"{_overlapping(names, places, n)} overlap")
-            free = address + 4 * n
-
-
-def _overlapping(names, places, n):
-    used = sorted((p, name) for p, name in zip(places, names) if p is not None)
+def _overlapping(names, places, size):
+    used = sorted(zip(places, names))
     for (left, left_name), (right, right_name) in zip(used, used[1:]):
-        if right < left + 4 * n:
+        if right < left + size:
             return f"{left_name} and {right_name}"
 
 
-def _wrote(tensors):
-    """Tells autograd, so that a backward pass that needs the old values says so."""
-    if tensors:
-        _increment_version(tensors)
+def _refuse(status, names, arrays, written):
+    """Says why the library refused a call on these arrays."""
+    _places_of_all_kinds(names, arrays, written)
+    _check(status)
 
 
 def _no_rule(name, kind):
     return TypeError(f"{name}: expected what {kind.__name__[1:]}(...) returns")
 
 
-def _lacks(name):
-    return ValueError(f"{name}: U may be None only where it is neither read nor reset")
+def _require_unused(U, reset, rule, name):
+    if U is None and (reset or rule.score == 0):
+        raise ValueError(f"{name}: U may be None only where it is neither read nor reset")
 
 
 class Kernels:
@@ -440,34 +439,38 @@ class Kernels:
     def accumulate(self, sum, term, scale=1.0):
         """sum = sum + scale*term"""
         context = self._open()
-        (s, t), n, gpu, tensors = _places(("sum", "term"), (sum, term), (True, False))
+        named = ("sum", "term"), (sum, term), (sum,)
+        (s, t), n, gpu, tensors = _places(*named)
         if gpu is not None:
             self._on(gpu).accumulate(s, t, scale, n)
         elif status := _accumulate(context, s, t, scale, n):
-            _check(status)
-        _wrote(tensors)
+            _refuse(status, *named)
+        if tensors:
+            _increment_version(tensors)
 
     def accumulate_product(self, sum, a, b, scale=1.0):
         """sum = sum + scale*(a*b); a and b may be the same array."""
         context = self._open()
-        square = b is a
-        names, arrays = ("sum", "a", "b"), (sum, a, None if square else b)
-        (s, a_, b_), n, gpu, tensors = _places(names, arrays, (True, False, False))
-        b_ = a_ if square else b_
+        named = ("sum", "a", "b"), (sum, a) if b is a else (sum, a, b), (sum,)
+        (s, a_, *b_), n, gpu, tensors = _places(*named)
+        b_ = b_[0] if b_ else a_
         if gpu is not None:
             self._on(gpu).accumulate_product(s, a_, b_, scale, n)
         elif status := _accumulate_product(context, s, a_, b_, scale, n):
-            _check(status)
-        _wrote(tensors)
+            _refuse(status, *named)
+        if tensors:
+            _increment_version(tensors)
 
     def squared_norm(self, v):
         """The sum of squares in double; the same for any number of threads."""
         context = self._open()
-        (a,), n, gpu, _ = _places(("v",), (v,), (False,))
+        named = ("v",), (v,), ()
+        (a,), n, gpu, _ = _places(*named)
         if gpu is not None:
             return self._on(gpu).squared_norm(a, n)
         result = ctypes.c_double()
-        _check(_squared_norm(context, a, n, _byref(result)))
+        if status := _squared_norm(context, a, n, _byref(result)):
+            _refuse(status, *named)
         return result.value
 
     def adamw(self, w, g, m, v, step, clip=1.0):
@@ -477,13 +480,14 @@ class Kernels:
             raise _no_rule("step", _AdamWStep)
         if not _isfinite(clip):
             raise ValueError(f"clip: expected a finite number, found {clip}")
-        names, written = ("w", "m", "v", "g"), (True, True, True, False)
-        (w_, m_, v_, g_), n, gpu, tensors = _places(names, (w, m, v, g), written)
+        named = ("w", "m", "v", "g"), (w, m, v, g), (w, m, v)
+        (w_, m_, v_, g_), n, gpu, tensors = _places(*named)
         if gpu is not None:
             self._on(gpu).adamw(w_, g_, m_, v_, clip, step, n)
         elif status := _adamw(context, w_, g_, m_, v_, clip, _byref(step), n):
-            _check(status)
-        _wrote(tensors)
+            _refuse(status, *named)
+        if tensors:
+            _increment_version(tensors)
 
     def importance(self, w, g, I, U, rule, clip=1.0):
         """Updates sensitivity I and uncertainty U from w and g*clip."""
@@ -492,13 +496,14 @@ class Kernels:
             raise _no_rule("rule", _ImportanceRule)
         if not _isfinite(clip):
             raise ValueError(f"clip: expected a finite number, found {clip}")
-        names, written = ("I", "U", "w", "g"), (True, True, False, False)
-        (i, u, w_, g_), n, gpu, tensors = _places(names, (I, U, w, g), written)
+        named = ("I", "U", "w", "g"), (I, U, w, g), (I, U)
+        (i, u, w_, g_), n, gpu, tensors = _places(*named)
         if gpu is not None:
             self._on(gpu).importance(w_, g_, i, u, clip, rule, n)
         elif status := _importance(context, w_, g_, i, u, clip, _byref(rule), n):
-            _check(status)
-        _wrote(tensors)
+            _refuse(status, *named)
+        if tensors:
+            _increment_version(tensors)
 
     def adamw_importance(self, w, g, m, v, I, U, step, rule, clip=1.0):
         """adamw, then importance with the new w, in one pass."""
@@ -509,29 +514,33 @@ class Kernels:
             raise _no_rule("rule", _ImportanceRule)
         if not _isfinite(clip):
             raise ValueError(f"clip: expected a finite number, found {clip}")
-        names, written = ("w", "m", "v", "I", "U", "g"), (True, True, True, True, True, False)
-        (w_, m_, v_, i, u, g_), n, gpu, tensors = _places(names, (w, m, v, I, U, g), written)
-        places = (w_, g_, m_, v_, i, u)
+        named = ("w", "m", "v", "I", "U", "g"), (w, m, v, I, U, g), (w, m, v, I, U)
+        (w_, m_, v_, i, u, g_), n, gpu, tensors = _places(*named)
         if gpu is not None:
-            self._on(gpu).adamw_importance(*places, clip, step, rule, n)
-        elif status := _adamw_importance(context, *places, clip, _byref(step), _byref(rule), n):
-            _check(status)
-        _wrote(tensors)
+            self._on(gpu).adamw_importance(w_, g_, m_, v_, i, u, clip, step, rule, n)
+        elif status := _adamw_importance(
+            context, w_, g_, m_, v_, i, u, clip, _byref(step), _byref(rule), n
+        ):
+            _refuse(status, *named)
+        if tensors:
+            _increment_version(tensors)
 
     def threshold(self, I, U=None, quantile=0.8):
         """The exact quantile of I*U, or of I where U is None. ValueError where a score is NaN."""
         context = self._open()
         if not 0 <= quantile <= 1:
             raise ValueError(f"quantile: expected a number in [0, 1], found {quantile}")
-        (i, u), n, gpu, _ = _places(("I", "U"), (I, U), (False, False))
+        score, i, u, n, gpu, named = _score(I, U)
         if n == 0:
             raise ValueError("I: a quantile needs at least one element")
-        score = 1 if U is None else 0
         if gpu is not None:
             found = self._on(gpu).threshold(i, u, score, quantile, n)
         else:
             result = ctypes.c_float()
-            _check(_threshold(context, i, u, score, quantile, None, 0, n, 0, _byref(result)))
+            if status := _threshold(
+                context, i, u, score, quantile, None, 0, n, 0, _byref(result)
+            ):
+                _refuse(status, *named)
             found = result.value
         if found != found:
             raise ValueError("the importance holds NaN: it has no quantile")
@@ -543,15 +552,15 @@ class Kernels:
         ValueError where a score is NaN.
         """
         context = self._open()
-        (i, u), n, gpu, _ = _places(("I", "U"), (I, U), (False, False))
+        score, i, u, n, gpu, named = _score(I, U)
         if n == 0:
             raise ValueError("I: a range needs at least one element")
-        score = 1 if U is None else 0
         if gpu is not None:
             least, greatest = self._on(gpu).range(i, u, score, n)
         else:
             result = _Pair()
-            _check(_range(context, i, u, score, None, 0, n, 0, _byref(result)))
+            if status := _range(context, i, u, score, None, 0, n, 0, _byref(result)):
+                _refuse(status, *named)
             least, greatest = result
         if least != least:
             raise ValueError("the importance holds NaN: it has no range")
@@ -569,24 +578,33 @@ class Kernels:
         if type(rule) is not _MergeRule:
             raise _no_rule("rule", _MergeRule)
         soft = rule.weighting == SOFT
-        inner_bounds = _bounds("inner", inner_bounds, soft)
-        outer_bounds = _bounds("outer", outer_bounds, soft)
+        inner_ = _bounds("inner_bounds", inner_bounds, soft)
+        outer_ = _bounds("outer_bounds", outer_bounds, soft)
         (iI, iU), (oI, oU) = inner, outer
-        reset_inner, reset_outer = rule.reset_inner, rule.reset_outer
-        if iU is None and (reset_inner or rule.score == 0):
-            raise _lacks("inner")
-        if oU is None and (reset_outer or rule.score == 0):
-            raise _lacks("outer")
-        written = (True, True, False, reset_inner, reset_inner, reset_outer, reset_outer)
-        arrays = (w, base, snapshot, iI, iU, oI, oU)
-        places, n, gpu, tensors = _places(_MERGED, arrays, written)
+        written = [w, base]
+        if rule.reset_inner:
+            written += iI, iU
+        if rule.reset_outer:
+            written += oI, oU
+        names, arrays = _MERGED, (w, base, snapshot, iI, iU, oI, oU)
+        if iU is None or oU is None:
+            _require_unused(iU, rule.reset_inner, rule, "inner")
+            _require_unused(oU, rule.reset_outer, rule, "outer")
+            names, arrays = zip(*((n, a) for n, a in zip(names, arrays) if a is not None))
+        places, n, gpu, tensors = _places(names, arrays, written)
+        if iU is None:
+            places.insert(4, None)
+        if oU is None:
+            places.insert(6, None)
+        w_, base_, snapshot_, ii, iu, oi, ou = places
         if gpu is not None:
-            self._on(gpu).merge(*places, inner_bounds, outer_bounds, rule, n)
+            self._on(gpu).merge(w_, base_, snapshot_, ii, iu, oi, ou, inner_, outer_, rule, n)
         elif status := _merge(
-            context, *places, inner_bounds, outer_bounds, None, 0, _byref(rule), n
+            context, w_, base_, snapshot_, ii, iu, oi, ou, inner_, outer_, None, 0, _byref(rule), n
         ):
-            _check(status)
-        _wrote(tensors)
+            _refuse(status, names, arrays, written)
+        if tensors:
+            _increment_version(tensors)
 
     def mask_counts(self, inner, outer, inner_threshold, outer_threshold):
         """How many elements are important to both, the inner only, the outer only, neither.
@@ -595,33 +613,51 @@ class Kernels:
         """
         context = self._open()
         (iI, iU), (oI, oU) = inner, outer
-        if (iU is None) != (oU is None):
+        inner_ = _bounds("inner_threshold", inner_threshold, False)
+        outer_ = _bounds("outer_threshold", outer_threshold, False)
+        if iU is None and oU is None:
+            named, score = (("inner I", "outer I"), (iI, oI), ()), 1
+            (ii, oi), n, gpu, _ = _places(*named)
+            iu = ou = None
+        elif iU is None or oU is None:
             raise ValueError("inner and outer: expected U in both or in neither")
-        names, written = _MERGED[3:], (False, False, False, False)
-        places, n, gpu, _ = _places(names, (iI, iU, oI, oU), written)
-        score = 1 if iU is None else 0
-        bounds = _Pair(inner_threshold), _Pair(outer_threshold)
+        else:
+            named, score = (_MERGED[3:], (iI, iU, oI, oU), ()), 0
+            (ii, iu, oi, ou), n, gpu, _ = _places(*named)
         if gpu is not None:
-            return MaskCounts(*self._on(gpu).mask_counts(*places, *bounds, score, n))
+            counts = self._on(gpu).mask_counts(ii, iu, oi, ou, inner_, outer_, score, n)
+            return MaskCounts._make(counts)
         counts = _Counts()
-        if status := _mask_counts(context, *places, *bounds, score, None, 0, n, 0, counts):
-            _check(status)
-        return MaskCounts(*counts[:])
+        if status := _mask_counts(
+            context, ii, iu, oi, ou, inner_, outer_, score, None, 0, n, 0, counts
+        ):
+            _refuse(status, *named)
+        return MaskCounts._make(counts[:])
 
 
 _MERGED = ("w", "base", "snapshot", "inner I", "inner U", "outer I", "outer U")
 
 
+def _score(I, U):
+    """Which score that is, the addresses it is formed of, their length, GPU and the names."""
+    if U is None:
+        named = ("I",), (I,), ()
+        (i,), n, gpu, _ = _places(*named)
+        return 1, i, None, n, gpu, named
+    named = ("I", "U"), (I, U), ()
+    (i, u), n, gpu, _ = _places(*named)
+    return 0, i, u, n, gpu, named
+
+
 def _bounds(name, given, soft):
-    """What the scores of one side are held against, as a kernel reads it."""
-    if type(given) is float and not soft and given == given:
-        return _Pair(given, given)
+    """What the scores of one side are held against, in bytes, which ctypes passes by their address."""
     try:
         low, high = given if soft else (given, given)
-        bounds = _Pair(low, high)
-    except TypeError:
+        if low == low and high == high:
+            return _pack(low, high)
+    except (TypeError, struct.error):
         expected = "a pair, as range() returns it" if soft else "a number, as threshold() returns it"
-        raise TypeError(f"{name}_bounds: expected {expected}, found {given!r}") from None
-    if low != low or high != high:
-        raise ValueError(f"{name}_bounds: expected a number, found NaN")
-    return bounds
+        raise TypeError(f"{name}: expected {expected}, found {given!r}") from None
+    except OverflowError:  # infinite as float32
+        return bytes(_Pair(low, high))
+    raise ValueError(f"{name}: expected a number, found NaN")
