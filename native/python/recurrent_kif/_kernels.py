@@ -122,6 +122,9 @@ class MaskCounts(NamedTuple):
 _P, _I32, _F32, _F64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_float, ctypes.c_double
 # Lengths, too, where a pointer has as many bits: ctypes converts one in a third of the time.
 _I64 = _P if ctypes.sizeof(_P) == 8 else ctypes.c_int64
+# What is pointed to is given as such: ctypes takes its address in a quarter of the time of byref().
+_STEP, _IMPORTANCE, _MERGE = map(ctypes.POINTER, (_AdamWStep, _ImportanceRule, _MergeRule))
+_FLOAT, _DOUBLE, _PAIR, _COUNTS = map(ctypes.POINTER, (_F32, _F64, _Pair, _Counts))
 _SIGNATURES = {
     "kif_abi_version": [],
     "kif_context_create": [_I32, _I32, ctypes.POINTER(_P)],
@@ -131,14 +134,14 @@ _SIGNATURES = {
     "kif_copy": [_P, _P, _P, _I64],
     "kif_accumulate": [_P, _P, _P, _F32, _I64],
     "kif_accumulate_product": [_P, _P, _P, _P, _F32, _I64],
-    "kif_squared_norm": [_P, _P, _I64, _P],
-    "kif_adamw": [_P] * 5 + [_F32, _P, _I64],
-    "kif_importance": [_P] * 5 + [_F32, _P, _I64],
-    "kif_adamw_importance": [_P] * 7 + [_F32, _P, _P, _I64],
-    "kif_threshold": [_P, _P, _P, _I32, _F64, _P, _I64, _I64, _I64, _P],
-    "kif_range": [_P, _P, _P, _I32, _P, _I64, _I64, _I64, _P],
-    "kif_merge": [_P] * 11 + [_I64, _P, _I64],
-    "kif_mask_counts": [_P] * 7 + [_I32, _P, _I64, _I64, _I64, _P],
+    "kif_squared_norm": [_P, _P, _I64, _DOUBLE],
+    "kif_adamw": [_P] * 5 + [_F32, _STEP, _I64],
+    "kif_importance": [_P] * 5 + [_F32, _IMPORTANCE, _I64],
+    "kif_adamw_importance": [_P] * 7 + [_F32, _STEP, _IMPORTANCE, _I64],
+    "kif_threshold": [_P, _P, _P, _I32, _F64, _P, _I64, _I64, _I64, _FLOAT],
+    "kif_range": [_P, _P, _P, _I32, _P, _I64, _I64, _I64, _PAIR],
+    "kif_merge": [_P] * 11 + [_I64, _MERGE, _I64],
+    "kif_mask_counts": [_P] * 7 + [_I32, _P, _I64, _I64, _I64, _COUNTS],
 }
 
 
@@ -178,22 +181,24 @@ _range = _library.kif_range
 _merge = _library.kif_merge
 _mask_counts = _library.kif_mask_counts
 _pack = struct.Struct("2f").pack
-_byref, _ndarray, _isfinite = ctypes.byref, numpy.ndarray, math.isfinite
-
-# An ndarray has the address of its elements right behind the head of the object; C programs read it
-# there (PyArray_DATA). That takes a tenth of the time of asking for it, the largest part of a call.
-# _behind[id(x) >> 3] is the word there: all memory, seen as words, shifted by the size of a head.
-_behind = (ctypes.c_uint64 * (sys.maxsize >> 3)).from_address(object.__basicsize__)
+_ndarray, _isfinite = numpy.ndarray, math.isfinite
 
 
-def _address_lies_behind_the_head():
+def _words_behind_heads():
+    """Memory seen as words, so that [id(x) >> 3] is the word right behind the head of an object.
+
+    There an ndarray has the address of its elements, and C programs read it there (PyArray_DATA).
+    Asking the array takes ten times as long, more than all else in a call.
+    """
     if sys.implementation.name != "cpython" or sys.maxsize < 2**62:
-        return False
+        return None
+    words = (ctypes.c_uint64 * (sys.maxsize >> 3)).from_address(object.__basicsize__)
     probe = numpy.arange(4, dtype=numpy.float32)[1:]
-    return _behind[id(probe) >> 3] == probe.__array_interface__["data"][0]
+    return words if words[id(probe) >> 3] == probe.__array_interface__["data"][0] else None
 
 
-_Plain = _ndarray if _address_lies_behind_the_head() else ()
+_behind = _words_behind_heads()
+_Plain = () if _behind is None else _ndarray
 
 # Bits of ndarray.flags.num: contiguous in C's order, aligned and writeable.
 _USUAL = 0x501
@@ -313,18 +318,16 @@ def _places(names, arrays, written):
             size = arrays[0].nbytes
             for array in arrays:
                 if (
-                    type(array) not in _tensor_types
-                    or not array.is_cpu
+                    not array.is_cpu
                     or array.dtype is not _torch_float32
                     or array.nbytes != size
                     or not array.is_contiguous()
                 ):
                     break
-            else:
-                # Whether they are aligned, the library asks.
-                places, tensors = [*map(_data_ptr, arrays)], written
-    except RuntimeError:  # the answer of a tensor that is not dense
-        pass
+                places.append(_data_ptr(array))
+            tensors = written
+    except (AttributeError, TypeError, RuntimeError):
+        pass  # what is no tensor, or not dense, has no such answer
     if len(places) < len(arrays):
         places, size, gpu, tensors = _places_of_all_kinds(names, arrays, written)
     if size:
@@ -350,6 +353,8 @@ def _places_of_all_kinds(names, arrays, written):
         if address & (3 if where is None else 15):
             aligned = 4 if where is None else 16
             raise ValueError(f"{name}: expected an array aligned to {aligned} bytes")
+        if n and not address:
+            raise ValueError(f"{name}: the elements of the tensor are not in memory")
         places.append(address)
     torch = sys.modules.get("torch")
     tensors = [w for w in written if torch and isinstance(w, torch.Tensor)]
@@ -394,7 +399,7 @@ class Kernels:
             affinity = getattr(os, "sched_getaffinity", None)
             threads = len(affinity(0)) if affinity else os.cpu_count() or 1
         context = ctypes.c_void_p()
-        _check(_library.kif_context_create(threads, 0, _byref(context)))
+        _check(_library.kif_context_create(threads, 0, ctypes.byref(context)))
         self._context, self._process = context.value, _forks
 
     def close(self):
@@ -469,7 +474,7 @@ class Kernels:
         if gpu is not None:
             return self._on(gpu).squared_norm(a, n)
         result = ctypes.c_double()
-        if status := _squared_norm(context, a, n, _byref(result)):
+        if status := _squared_norm(context, a, n, result):
             _refuse(status, *named)
         return result.value
 
@@ -484,7 +489,7 @@ class Kernels:
         (w_, m_, v_, g_), n, gpu, tensors = _places(*named)
         if gpu is not None:
             self._on(gpu).adamw(w_, g_, m_, v_, clip, step, n)
-        elif status := _adamw(context, w_, g_, m_, v_, clip, _byref(step), n):
+        elif status := _adamw(context, w_, g_, m_, v_, clip, step, n):
             _refuse(status, *named)
         if tensors:
             _increment_version(tensors)
@@ -500,7 +505,7 @@ class Kernels:
         (i, u, w_, g_), n, gpu, tensors = _places(*named)
         if gpu is not None:
             self._on(gpu).importance(w_, g_, i, u, clip, rule, n)
-        elif status := _importance(context, w_, g_, i, u, clip, _byref(rule), n):
+        elif status := _importance(context, w_, g_, i, u, clip, rule, n):
             _refuse(status, *named)
         if tensors:
             _increment_version(tensors)
@@ -518,9 +523,7 @@ class Kernels:
         (w_, m_, v_, i, u, g_), n, gpu, tensors = _places(*named)
         if gpu is not None:
             self._on(gpu).adamw_importance(w_, g_, m_, v_, i, u, clip, step, rule, n)
-        elif status := _adamw_importance(
-            context, w_, g_, m_, v_, i, u, clip, _byref(step), _byref(rule), n
-        ):
+        elif status := _adamw_importance(context, w_, g_, m_, v_, i, u, clip, step, rule, n):
             _refuse(status, *named)
         if tensors:
             _increment_version(tensors)
@@ -537,9 +540,7 @@ class Kernels:
             found = self._on(gpu).threshold(i, u, score, quantile, n)
         else:
             result = ctypes.c_float()
-            if status := _threshold(
-                context, i, u, score, quantile, None, 0, n, 0, _byref(result)
-            ):
+            if status := _threshold(context, i, u, score, quantile, None, 0, n, 0, result):
                 _refuse(status, *named)
             found = result.value
         if found != found:
@@ -559,7 +560,7 @@ class Kernels:
             least, greatest = self._on(gpu).range(i, u, score, n)
         else:
             result = _Pair()
-            if status := _range(context, i, u, score, None, 0, n, 0, _byref(result)):
+            if status := _range(context, i, u, score, None, 0, n, 0, result):
                 _refuse(status, *named)
             least, greatest = result
         if least != least:
@@ -577,30 +578,29 @@ class Kernels:
         context = self._open()
         if type(rule) is not _MergeRule:
             raise _no_rule("rule", _MergeRule)
-        soft = rule.weighting == SOFT
-        inner_ = _bounds("inner_bounds", inner_bounds, soft)
-        outer_ = _bounds("outer_bounds", outer_bounds, soft)
+        inner_, outer_ = _bounds(_BOUNDS, inner_bounds, outer_bounds, rule.weighting == SOFT)
         (iI, iU), (oI, oU) = inner, outer
-        written = [w, base]
-        if rule.reset_inner:
-            written += iI, iU
+        written = (w, base, iI, iU) if rule.reset_inner else (w, base)
         if rule.reset_outer:
             written += oI, oU
         names, arrays = _MERGED, (w, base, snapshot, iI, iU, oI, oU)
         if iU is None or oU is None:
             _require_unused(iU, rule.reset_inner, rule, "inner")
             _require_unused(oU, rule.reset_outer, rule, "outer")
-            names, arrays = zip(*((n, a) for n, a in zip(names, arrays) if a is not None))
-        places, n, gpu, tensors = _places(names, arrays, written)
-        if iU is None:
-            places.insert(4, None)
-        if oU is None:
-            places.insert(6, None)
+            given = [x for x in zip(names, arrays) if x[1] is not None or x[0][-1] != "U"]
+            names, arrays = zip(*given)
+            places, n, gpu, tensors = _places(names, arrays, written)
+            if iU is None:
+                places.insert(4, None)
+            if oU is None:
+                places.insert(6, None)
+        else:
+            places, n, gpu, tensors = _places(names, arrays, written)
         w_, base_, snapshot_, ii, iu, oi, ou = places
         if gpu is not None:
             self._on(gpu).merge(w_, base_, snapshot_, ii, iu, oi, ou, inner_, outer_, rule, n)
         elif status := _merge(
-            context, w_, base_, snapshot_, ii, iu, oi, ou, inner_, outer_, None, 0, _byref(rule), n
+            context, w_, base_, snapshot_, ii, iu, oi, ou, inner_, outer_, None, 0, rule, n
         ):
             _refuse(status, names, arrays, written)
         if tensors:
@@ -613,8 +613,7 @@ class Kernels:
         """
         context = self._open()
         (iI, iU), (oI, oU) = inner, outer
-        inner_ = _bounds("inner_threshold", inner_threshold, False)
-        outer_ = _bounds("outer_threshold", outer_threshold, False)
+        inner_, outer_ = _bounds(_THRESHOLDS, inner_threshold, outer_threshold, False)
         if iU is None and oU is None:
             named, score = (("inner I", "outer I"), (iI, oI), ()), 1
             (ii, oi), n, gpu, _ = _places(*named)
@@ -635,6 +634,7 @@ class Kernels:
         return MaskCounts._make(counts[:])
 
 
+_BOUNDS, _THRESHOLDS = ("inner_bounds", "outer_bounds"), ("inner_threshold", "outer_threshold")
 _MERGED = ("w", "base", "snapshot", "inner I", "inner U", "outer I", "outer U")
 
 
@@ -649,15 +649,23 @@ def _score(I, U):
     return 0, i, u, n, gpu, named
 
 
-def _bounds(name, given, soft):
-    """What the scores of one side are held against, in bytes, which ctypes passes by their address."""
+def _bounds(names, inner, outer, soft):
+    """What scores are held against, in bytes, which ctypes passes by their address."""
+    try:
+        if not soft and inner == inner and outer == outer:
+            return _pack(inner, inner), _pack(outer, outer)
+    except Exception:
+        pass  # said below, or infinite as float32
+    return [_pair(name, given, soft) for name, given in zip(names, (inner, outer))]
+
+
+def _pair(name, given, soft):
     try:
         low, high = given if soft else (given, given)
-        if low == low and high == high:
-            return _pack(low, high)
-    except (TypeError, struct.error):
+        pair = bytes(_Pair(low, high))
+    except (TypeError, ValueError):
         expected = "a pair, as range() returns it" if soft else "a number, as threshold() returns it"
         raise TypeError(f"{name}: expected {expected}, found {given!r}") from None
-    except OverflowError:  # infinite as float32
-        return bytes(_Pair(low, high))
-    raise ValueError(f"{name}: expected a number, found NaN")
+    if low != low or high != high:
+        raise ValueError(f"{name}: expected a number, found NaN")
+    return pair
