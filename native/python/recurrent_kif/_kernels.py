@@ -378,6 +378,10 @@ def _no_rule(name, kind):
     return TypeError(f"{name}: expected what {kind.__name__[1:]}(...) returns")
 
 
+def _no_pairs():
+    return TypeError("inner and outer: expected pairs (I, U)")
+
+
 def _require_unused(U, reset, rule, name):
     if U is None and (reset or rule.score == 0):
         raise ValueError(f"{name}: U may be None only where it is neither read nor reset")
@@ -579,7 +583,10 @@ class Kernels:
         if type(rule) is not _MergeRule:
             raise _no_rule("rule", _MergeRule)
         inner_, outer_ = _bounds(_BOUNDS, inner_bounds, outer_bounds, rule.weighting == SOFT)
-        (iI, iU), (oI, oU) = inner, outer
+        try:
+            (iI, iU), (oI, oU) = inner, outer
+        except (TypeError, ValueError):
+            raise _no_pairs() from None
         written = (w, base, iI, iU) if rule.reset_inner else (w, base)
         if rule.reset_outer:
             written += oI, oU
@@ -612,7 +619,10 @@ class Kernels:
         inner and outer are pairs (I, U); with U None in both, I alone is compared.
         """
         context = self._open()
-        (iI, iU), (oI, oU) = inner, outer
+        try:
+            (iI, iU), (oI, oU) = inner, outer
+        except (TypeError, ValueError):
+            raise _no_pairs() from None
         inner_, outer_ = _bounds(_THRESHOLDS, inner_threshold, outer_threshold, False)
         if iU is None and oU is None:
             named, score = (("inner I", "outer I"), (iI, oI), ()), 1

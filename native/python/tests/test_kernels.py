@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from recurrent_kif import AdamWStep, ImportanceRule, Kernels, MaskCounts, MergeRule
+from recurrent_kif import AdamWStep, ImportanceRule, Kernels, MaskCounts, MergeRule, _kernels
 
 N = 10_007  # no multiple of any block
 
@@ -198,6 +198,162 @@ def test_a_bad_array_is_refused_and_nothing_is_written(kernels, bad, error, mess
     np.testing.assert_array_equal(I, before)
 
 
+# By name of a kernel: which of its arrays are written to, and a call with arrays in that order.
+KERNELS = {
+    "accumulate": ("w-", lambda k, a: k.accumulate(*a)),
+    "accumulate_product": ("w--", lambda k, a: k.accumulate_product(*a)),
+    "squared_norm": ("-", lambda k, a: k.squared_norm(*a)),
+    "adamw": ("w-ww", lambda k, a: k.adamw(*a, AdamWStep(1, 1e-3))),
+    "importance": ("--ww", lambda k, a: k.importance(*a, ImportanceRule())),
+    "adamw_importance": (
+        "w-wwww",
+        lambda k, a: k.adamw_importance(*a, AdamWStep(1, 1e-3), ImportanceRule()),
+    ),
+    "threshold": ("--", lambda k, a: k.threshold(*a)),
+    "threshold of I": ("-", lambda k, a: k.threshold(*a)),
+    "range": ("--", lambda k, a: k.range(*a)),
+    "merge": ("ww-ww--", lambda k, a: k.merge(*a[:3], a[3:5], a[5:], 0.5, 0.5, MergeRule())),
+    "merge that resets the outer": (
+        "ww---ww",
+        lambda k, a: k.merge(
+            *a[:3], a[3:5], a[5:], 0.5, 0.5, MergeRule(reset_inner=False, reset_outer=True)
+        ),
+    ),
+    "merge by I": (
+        "ww---",
+        lambda k, a: k.merge(
+            *a[:3], (a[3], None), (a[4], None), 0.5, 0.5, MergeRule("sensitivity", reset_inner=False)
+        ),
+    ),
+    "soft merge": (
+        "ww-ww--",
+        lambda k, a: k.merge(
+            *a[:3], a[3:5], a[5:], (0, 1), (0, 1), MergeRule(soft_temperature=1)
+        ),
+    ),
+    "mask_counts": ("----", lambda k, a: k.mask_counts(a[:2], a[2:], 0.5, 0.5)),
+    "mask_counts of I": ("--", lambda k, a: k.mask_counts((a[0], None), (a[1], None), 0.5, 0.5)),
+}
+SHORT = 100
+
+
+def refuse_at_every_place(kernels, of, bad, errors, message, only="w-"):
+    """A bad array in the place of each array of each kernel; nothing is written to the others."""
+    for name, (written, call) in KERNELS.items():
+        for place, kind in enumerate(written):
+            given = [of(abs(a)) for a in arrays(len(written), SHORT)]
+            before = [np.asarray(a).copy() for a in given]
+            given[place] = bad()
+            if kind not in only:
+                call(kernels, given)
+                continue
+            with pytest.raises(errors, match=message):
+                call(kernels, given)
+            for i, (a, b) in enumerate(zip(given, before)):
+                if i != place:
+                    np.testing.assert_array_equal(np.asarray(a), b, err_msg=name)
+
+
+def test_every_kernel_refuses_a_bad_array_at_every_place(kernels):
+    for bad, error, message in (
+        (lambda: np.ones(SHORT), TypeError, "expected float32, found float64"),
+        (lambda: np.ones(2 * SHORT, f)[::2], ValueError, "contiguous"),
+        (lambda: [1.0] * SHORT, TypeError, "expected a NumPy array or a tensor, found list"),
+        (lambda: np.frombuffer(bytearray(4 * SHORT + 1), f, SHORT, 1), ValueError, "aligned to 4"),
+    ):
+        refuse_at_every_place(kernels, lambda a: a, bad, error, message)
+    unwritable = lambda: read_only(SHORT)
+    refuse_at_every_place(kernels, lambda a: a, unwritable, ValueError, "read-only", "w")
+
+
+def test_every_kernel_refuses_a_bad_tensor_at_every_place(kernels):
+    torch = pytest.importorskip("torch")
+
+    def freed():
+        tensor = torch.ones(SHORT)
+        tensor.untyped_storage().resize_(0)
+        return tensor
+
+    for bad, error, message in (
+        (lambda: torch.ones(SHORT, dtype=torch.float64), TypeError, "found torch.float64"),
+        (lambda: torch.ones(2 * SHORT, dtype=torch.float16), TypeError, "found torch.float16"),
+        (lambda: torch.ones(2 * SHORT)[::2], ValueError, "contiguous"),
+        (lambda: torch.ones(SHORT).tolist(), TypeError, "found list"),
+        (lambda: torch.ones(SHORT, device="meta"), NotImplementedError, "on meta"),
+        (lambda: torch.ones(SHORT).to_sparse(), TypeError, "expected a dense tensor"),
+        (lambda: torch.ones(10, SHORT // 10).to_sparse_csr(), TypeError, "expected a dense tensor"),
+        (
+            lambda: torch.frombuffer(bytearray(4 * SHORT + 1), dtype=torch.float32, offset=1),
+            ValueError,
+            "aligned to 4",
+        ),
+        (freed, ValueError, "not in memory"),
+    ):
+        refuse_at_every_place(kernels, torch.from_numpy, bad, error, message)
+
+
+@pytest.mark.parametrize("kind", ["NumPy", "torch"])
+def test_every_kernel_refuses_other_lengths_overlaps_and_none(kernels, kind):
+    of = (lambda a: a) if kind == "NumPy" else pytest.importorskip("torch").from_numpy
+    for name, (written, call) in KERNELS.items():
+        count = len(written)
+        for place in range(count):
+            given = [of(abs(a)) for a in arrays(count, SHORT)]
+            for length in (0, SHORT - 1) if count > 1 else ():
+                bad = [*given]
+                bad[place] = of(np.ones(length, f))
+                with pytest.raises(ValueError, match="elements as"):
+                    call(kernels, bad)
+            bad = [*given]
+            bad[place] = None
+            if name not in ("threshold", "range") or place == 0:
+                with pytest.raises((TypeError, ValueError), match="found NoneType|U"):
+                    call(kernels, bad)
+            both = of(np.ones(SHORT + 1, f))
+            for other in range(place):
+                bad = [*given]
+                bad[other], bad[place] = both[:-1], both[1:]
+                with pytest.raises(ValueError, match="and .* overlap"):
+                    call(kernels, bad)
+            assert (both == 1).all()
+            for a, b in zip(given, arrays(count, SHORT)):
+                np.testing.assert_array_equal(np.asarray(a), abs(b))
+
+
+def test_arrays_without_elements_are_left_alone(kernels):
+    for name, (written, call) in KERNELS.items():
+        none = [np.empty(0, f) for _ in written]
+        if name.startswith(("threshold", "range")):
+            with pytest.raises(ValueError, match="at least one element"):
+                call(kernels, none)
+        else:
+            call(kernels, none)
+
+
+def test_what_is_no_bound_and_no_pair_is_refused(kernels):
+    w, base, snapshot, i, u, o, p = arrays(7)
+    before = w.copy()
+    for bad in (None, "0.5", w, (0.5, 0.5)):
+        with pytest.raises(TypeError, match="outer_bounds: expected a number"):
+            kernels.merge(w, base, snapshot, (i, u), (o, p), 0.5, bad, MergeRule())
+        with pytest.raises(TypeError, match="inner_threshold: expected a number"):
+            kernels.mask_counts((i, u), (o, p), bad, 0.5)
+    for bad in (None, 0.5, (0.5,), (0, 1, 2), "ab", w):
+        with pytest.raises(TypeError, match="inner_bounds: expected a pair"):
+            soft = MergeRule(soft_temperature=1)
+            kernels.merge(w, base, snapshot, (i, u), (o, p), bad, (0, 1), soft)
+    with pytest.raises(ValueError, match="outer_threshold: expected a number, found NaN"):
+        kernels.mask_counts((i, u), (o, p), 0.5, math.nan)
+    for bad in (None, i, (i,), (i, u, u)):
+        with pytest.raises(TypeError, match=r"expected pairs \(I, U\)"):
+            kernels.merge(w, base, snapshot, bad, (o, p), 0.5, 0.5, MergeRule())
+        with pytest.raises(TypeError, match=r"expected pairs \(I, U\)"):
+            kernels.mask_counts((i, u), bad, 0.5, 0.5)
+    np.testing.assert_array_equal(w, before)
+    # Larger than any float32: nothing lies above it.
+    assert kernels.mask_counts((i, u), (o, p), 1e300, 1e300) == MaskCounts(0, 0, 0, N)
+
+
 def test_parts_of_one_array_that_overlap_are_refused_and_neighbours_are_not(kernels):
     both = np.ones(2 * N, f)
     with pytest.raises(ValueError, match="overlap"):
@@ -275,6 +431,49 @@ def test_autograd_notices_a_write(kernels):
     kernels.accumulate(x, torch.ones(5))
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.backward()
+
+
+def test_what_is_written_to_counts_as_changed_and_nothing_else(kernels):
+    torch = pytest.importorskip("torch")
+    for name, (written, call) in KERNELS.items():
+        given = [torch.from_numpy(abs(a)) for a in arrays(len(written), SHORT)]
+        call(kernels, given)
+        assert [t._version for t in given] == [int(kind == "w") for kind in written], name
+        # Beside an array, too.
+        given[-1] = given[-1].numpy()
+        call(kernels, given)
+        assert [t._version for t in given[:-1]] == [2 * int(k == "w") for k in written[:-1]], name
+
+
+def test_tensors_without_a_version_are_worked_on(kernels):
+    torch = pytest.importorskip("torch")
+    with torch.inference_mode():
+        sum = torch.ones(5)
+    kernels.accumulate(sum, torch.ones(5))
+    assert (sum == 2).all()
+
+
+def test_an_older_torch_counts_one_tensor_at_a_time(kernels, monkeypatch):
+    torch = pytest.importorskip("torch")
+    public, counted = torch.autograd.graph.increment_version, []
+
+    def of_one(tensor):
+        counted.append(tensor)
+        public(tensor)
+
+    def private(tensor):
+        raise TypeError("increment_version expect a Tensor as input")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.autograd.graph, "increment_version", of_one)
+        patch.setattr(torch._C, "_increment_version", private)
+        _kernels._remember(torch)
+    try:
+        w, m, v, g = (torch.ones(5) for _ in range(4))
+        kernels.adamw(w, g, m, v, AdamWStep(1, 1e-3))
+        assert [id(t) for t in counted] == [id(w), id(m), id(v)]
+    finally:
+        _kernels._remember(torch)
 
 
 def test_overhead_is_reported(kernels):
