@@ -1,6 +1,7 @@
 """kif.h by ctypes. Arguments are checked in full before a kernel writes anything."""
 
 import ctypes
+import functools
 import math
 import os
 import struct
@@ -330,13 +331,20 @@ def _places(names, arrays, written):
         pass  # what is no tensor, or not dense, has no such answer
     if len(places) < len(arrays):
         places, size, gpu, tensors = _places_of_all_kinds(names, arrays, written)
-    if size:
-        free = 0
-        for address in sorted(places):
-            if address < free:
-                raise ValueError(f"{_overlapping(names, places, size)} overlap")
-            free = address + size
+    if not _are_apart(size, tuple(places)):
+        raise ValueError(f"{_overlapping(names, places, size)} overlap")
     return places, size >> 2, gpu, tensors
+
+
+@functools.lru_cache(1024)
+def _are_apart(size, addresses):
+    """Whether arrays of so many bytes do not overlap. A program mostly asks for the same ones again."""
+    free = 0
+    for address in sorted(addresses):
+        if address < free:
+            return False
+        free = address + size
+    return True
 
 
 def _places_of_all_kinds(names, arrays, written):
