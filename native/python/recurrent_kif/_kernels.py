@@ -201,8 +201,8 @@ def _words_behind_heads():
 _behind = _words_behind_heads()
 _Plain = () if _behind is None else _ndarray
 
-# Bits of ndarray.flags.num: contiguous in C's order, aligned and writeable.
-_USUAL = 0x501
+# Bits of ndarray.flags.num: contiguous in C's order and aligned, then writeable, too.
+_READABLE, _USUAL = 0x101, 0x501
 
 _forks = 0
 
@@ -310,7 +310,7 @@ def _places(names, arrays, written):
                 if (
                     type(array) is not _Plain
                     or array.dtype is not _FLOAT32
-                    or array.flags.num & _USUAL != _USUAL
+                    or (array.flags.num & _USUAL != _USUAL and not _is_only_read(array, written))
                     or array.nbytes != size
                 ):
                     break
@@ -347,11 +347,16 @@ def _are_apart(size, addresses):
     return True
 
 
+def _is_only_read(array, written):
+    """Whether an array that may not be written to is usual else, and need not be."""
+    return array.flags.num & _READABLE == _READABLE and all(array is not w for w in written)
+
+
 def _places_of_all_kinds(names, arrays, written):
     """What _places looks up, with the size in bytes."""
-    places, n, gpu = [], None, None
+    places, n, gpu, changed = [], None, None, {id(w) for w in written}
     for name, array in zip(names, arrays):
-        address, size, where = _place(name, array, any(array is w for w in written))
+        address, size, where = _place(name, array, id(array) in changed)
         if n is None:
             n, gpu, first = size, where, name
         if size != n:
@@ -602,8 +607,11 @@ class Kernels:
         if iU is None or oU is None:
             _require_unused(iU, rule.reset_inner, rule, "inner")
             _require_unused(oU, rule.reset_outer, rule, "outer")
-            given = [x for x in zip(names, arrays) if x[1] is not None or x[0][-1] != "U"]
-            names, arrays = zip(*given)
+            names, arrays = [*names], [*arrays]
+            if oU is None:
+                del names[6], arrays[6]
+            if iU is None:
+                del names[4], arrays[4]
             places, n, gpu, tensors = _places(names, arrays, written)
             if iU is None:
                 places.insert(4, None)
