@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.experiment.MethodName;
+import io.github.recurrentkif.runtime.OperatorLibrary;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,6 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Kills real runs at random moments and lets them go on. The build kills a few times; {@code
@@ -67,18 +69,35 @@ class ResumeTest {
   @EnumSource
   void a_run_killed_at_random_moments_ends_with_the_very_files_of_an_uninterrupted_one(
       MethodName method) throws Exception {
+    killAtRandom(method, kills(method));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"bf16", "bf16-backward"})
+  void so_does_one_of_another_precision(String precision) throws Exception {
+    if (OperatorLibrary.search().library().filter(OperatorLibrary::fastBf16).isEmpty()) {
+      skip("other precisions need operators on a processor with fast bfloat16");
+    }
+    killAtRandom(MethodName.RECURRENT_KIF, 1, "precision=" + precision);
+  }
+
+  private static void skip(String reason) {
+    System.out.println("SKIPPED: " + reason);
+    Assumptions.abort(reason);
+  }
+
+  private void killAtRandom(MethodName method, int kills, String... settings) throws Exception {
     Path whole = folder.resolve("whole");
     long start = System.nanoTime();
-    assertEquals(0, runs.inThisProcess(runs.train(method.text(), whole)), runs.said());
+    assertEquals(0, runs.inThisProcess(runs.train(method.text(), whole, settings)), runs.said());
     long milliseconds = (System.nanoTime() - start) / 1_000_000;
 
     Path run = folder.resolve("killed");
     long seed = System.nanoTime();
     Random random = new Random(seed);
-    int kills = kills(method);
     int killed = 0;
     int anew = 0;
-    List<String> arguments = runs.train(method.text(), run);
+    List<String> arguments = runs.train(method.text(), run, settings);
     // A run that came to its end before its kill begins anew, so that every kill counts.
     while (killed < kills) {
       Process process = runs.inAnother(arguments);
@@ -92,7 +111,7 @@ class ResumeTest {
         assertEquals(0, process.exitValue(), runs.output());
         assertSameFiles(whole, run);
         run = folder.resolve("killed-" + ++anew);
-        arguments = runs.train(method.text(), run);
+        arguments = runs.train(method.text(), run, settings);
       }
       assertTrue(Files.exists(run.resolve("configuration.json")) || arguments.contains("train"));
     }
@@ -109,9 +128,7 @@ class ResumeTest {
   void an_interrupted_run_ends_cleanly_and_goes_on_to_the_same_files(String signal, int status)
       throws Exception {
     if (signal.equals("INT") && ignoresInterrupts()) {
-      String reason = "SKIPPED: Ctrl-C means nothing here: a shell began this in the background";
-      System.out.println(reason);
-      Assumptions.abort(reason);
+      skip("Ctrl-C means nothing here: a shell began this in the background");
     }
     Path whole = folder.resolve("whole");
     assertEquals(0, runs.inThisProcess(runs.train("recurrent-kif", whole)));
