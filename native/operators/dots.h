@@ -1,12 +1,12 @@
 /*
  * Products of few rows with a weight that lies transposed (weight.h): every element is the dot
  * (vector.h) of a row of x and a row of the weight, whatever rows are beside it. Nothing is packed;
- * the weight is read once, from its beginning to its end.
+ * the weight is read once, from its beginning to its end. In bf16 it is rounded on the way.
  */
 #ifndef KIF_DOTS_H
 #define KIF_DOTS_H
 
-#include "vector.h"
+#include "weight.h"
 
 #if KIF_LANES == 4 && defined(__aarch64__)
 #define KIF_DOT_FOLDS 4
@@ -42,27 +42,61 @@ INLINE void dot_step(const int rows, const int columns, const float *x, int64_t 
   }
 }
 
+/* PAIR_STEP words along the depth. */
+INLINE void dot_step_bf16(const int rows, const int columns, const int32_t *x, int64_t x_row,
+                          const float *w, int64_t w_row, int64_t ahead, vec *sums) {
+  enum { VECTORS = PAIR_STEP / LANES };
+  int32_t words[DOTS][PAIR_STEP];
+#pragma GCC unroll 16
+  for (int j = 0; j < columns; j++) {
+    to_pairs(w + j * w_row, words[j]);
+    __builtin_prefetch(w + j * w_row + ahead, 0, 2);
+    __builtin_prefetch(w + j * w_row + ahead + PAIR_STEP, 0, 2);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; i++) {
+#pragma GCC unroll 4
+    for (int n = 0; n < VECTORS; n++) {
+      const ivec row = load_bits(x + i * x_row + n * LANES);
+#pragma GCC unroll 16
+      for (int j = 0; j < columns; j++) {
+        sums[i * columns + j] =
+            dot_pairs(sums[i * columns + j], row, load_bits(words[j] + n * LANES));
+      }
+    }
+  }
+}
+
 /* A tile of Y: rows * columns = DOTS. */
-INLINE void dot_tile(const int rows, const int columns, int64_t depth, const float *x,
-                     int64_t x_row, const float *w, int64_t w_row, float *y, int64_t y_row) {
+INLINE void dot_tile(const int bf16, const int rows, const int columns, int64_t depth, left x,
+                     const float *w, int64_t w_row, float *y, int64_t y_row) {
+  const int step = bf16 ? 2 * PAIR_STEP : LANES;
   vec sums[DOTS];
 #pragma GCC unroll 16
   for (int n = 0; n < DOTS; n++) {
     sums[n] = splat(0);
   }
   int64_t k = 0;
-  for (; k + LANES <= depth; k += LANES) {
-    dot_step(rows, columns, x + k, x_row, w + k, w_row, AHEAD, sums);
+  for (; k + step <= depth; k += step) {
+    if (bf16) {
+      dot_step_bf16(rows, columns, x.words + k / 2, x.stride, w + k, w_row, AHEAD, sums);
+    } else {
+      dot_step(rows, columns, x.data + k, x.stride, w + k, w_row, AHEAD, sums);
+    }
   }
   if (k < depth) {
-    float rest[2][DOTS * LANES] = {{0}};
-    for (int i = 0; i < rows; i++) {
-      memcpy(rest[0] + i * LANES, x + i * x_row + k, sizeof(float) * (size_t)(depth - k));
-    }
+    float rest[2][DOTS * 2 * PAIR_STEP] = {{0}};
     for (int j = 0; j < columns; j++) {
-      memcpy(rest[1] + j * LANES, w + j * w_row + k, sizeof(float) * (size_t)(depth - k));
+      memcpy(rest[1] + j * step, w + j * w_row + k, sizeof(float) * (size_t)(depth - k));
     }
-    dot_step(rows, columns, rest[0], LANES, rest[1], LANES, 0, sums);
+    if (bf16) { /* words are filled up with zeros */
+      dot_step_bf16(rows, columns, x.words + k / 2, x.stride, rest[1], step, 0, sums);
+    } else {
+      for (int i = 0; i < rows; i++) {
+        memcpy(rest[0] + i * step, x.data + i * x.stride + k, sizeof(float) * (size_t)(depth - k));
+      }
+      dot_step(rows, columns, rest[0], step, rest[1], step, 0, sums);
+    }
   }
   float dots[DOTS];
   for (int n = 0; n < DOTS; n += LANES) {
@@ -75,47 +109,48 @@ INLINE void dot_tile(const int rows, const int columns, int64_t depth, const flo
   }
 }
 
+/* Columns [column, column + DOTS / rows) of all rows, `tall` of them at a time. */
+INLINE void dot_rows(const int bf16, const int tall, int64_t rows, int64_t columns, int64_t depth,
+                     left x, const float *w, int64_t w_row, float *y, int64_t y_row) {
+  const int wide = DOTS / tall;
+  for (int64_t n = 0; n < columns; n += wide) {
+    const int64_t column = kif_min(n, columns - wide);
+    for (int64_t m = 0; m < rows; m += tall) {
+      const int64_t row = kif_min(m, rows - tall);
+      dot_tile(bf16, tall, wide, depth, left_from(x, row), w + column * w_row, w_row,
+               y + row * y_row + column, y_row);
+    }
+  }
+}
+
 /*
  * Y [rows, columns] = X W^T with X [rows, depth] and W [columns, depth], their rows apart as is said.
- * Where tiles do not go up, the last one computes some of the one before again.
+ * Where tiles do not go up, the last one computes some of the one before again. In bf16 there must be
+ * DOTS columns.
  */
 static __attribute__((noinline, unused)) void multiply_dots(int64_t rows, int64_t columns,
-                                                            int64_t depth, const float *x,
-                                                            int64_t x_row, const float *w,
+                                                            int64_t depth, left x, const float *w,
                                                             int64_t w_row, float *y,
                                                             int64_t y_row) {
   int tall = DOT_ROWS;
   while (tall > rows) {
     tall /= 2;
   }
-  const int wide = DOTS / tall;
-  if (columns < wide) {
+  if (columns < DOTS / tall) {
     for (int64_t i = 0; i < rows; i++) {
       for (int64_t j = 0; j < columns; j++) {
-        y[i * y_row + j] = dot(x + i * x_row, w + j * w_row, depth);
+        y[i * y_row + j] = dot(x.data + i * x.stride, w + j * w_row, depth);
       }
     }
     return;
   }
-  for (int64_t n = 0; n < columns; n += wide) {
-    const int64_t column = kif_min(n, columns - wide);
-    for (int64_t m = 0; m < rows; m += tall) {
-      const int64_t row = kif_min(m, rows - tall);
-#define KIF_TILE(count)                                                                     \
-  dot_tile(count, DOTS / count, depth, x + row * x_row, x_row, w + column * w_row, w_row,   \
-           y + row * y_row + column, y_row);                                                \
-  break
-      switch (tall) {
-        case 1:
-          KIF_TILE(1);
-        case 2:
-          KIF_TILE(2);
-        default:
-          KIF_TILE(DOT_ROWS);
-      }
-#undef KIF_TILE
-    }
+#define KIF_ROWS(bf16, count) dot_rows(bf16, count, rows, columns, depth, x, w, w_row, y, y_row)
+  if (x.words != NULL) {
+    tall == 1 ? KIF_ROWS(1, 1) : tall == 2 ? KIF_ROWS(1, 2) : KIF_ROWS(1, DOT_ROWS);
+  } else {
+    tall == 1 ? KIF_ROWS(0, 1) : tall == 2 ? KIF_ROWS(0, 2) : KIF_ROWS(0, DOT_ROWS);
   }
+#undef KIF_ROWS
 }
 
 #endif

@@ -5,8 +5,8 @@
  *   FrozenProductMasked  y = scale * x W where kept > 0, else 0
  *
  * x [M, K], y, addend, kept [M, N]; W [K, N], or its transpose [N, K] with the attribute
- * transposed = 1. With few_rows = dots, up to 16 rows of float32 are multiplied with a transposed
- * weight as dots.h does.
+ * transposed = 1. With few_rows = dots, up to 16 rows are multiplied with a transposed weight as dots.h
+ * does.
  */
 #include <stdlib.h>
 
@@ -103,9 +103,10 @@ static void few_rows(void *data, size_t number) {
   const int64_t column = (int64_t)number * WEIGHT_COLUMNS;
   const int64_t columns = kif_min(WEIGHT_COLUMNS, o->columns - column);
   float *y = o->y + column;
-  if (o->p->dots && o->rows <= MOST_DOT_ROWS && o->w.transposed && o->words == NULL) {
-    multiply_dots(o->rows, columns, o->depth, o->x, o->depth, weight_at(o->w, 0, column),
-                  o->w.stride, y, o->columns);
+  if (o->p->dots && o->rows <= MOST_DOT_ROWS && o->w.transposed &&
+      (o->words == NULL || columns >= DOTS)) {
+    multiply_dots(o->rows, columns, o->depth, o->a, weight_at(o->w, 0, column), o->w.stride, y,
+                  o->columns);
   } else {
     multiply_weight(o->rows, columns, o->depth, o->a, o->w, column, y, o->columns);
   }

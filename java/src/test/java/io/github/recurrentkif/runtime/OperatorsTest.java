@@ -172,18 +172,24 @@ class OperatorsTest {
     float[] x = normal(1, 16, k);
     float[] weight = normal(2, n, k);
     for (String tier : OperatorRun.tiers()) {
-      float[] together = transposedProduct(tier, x, weight, 16, k, n);
-      for (int rows = 1; rows < 16; rows++) {
-        float[] some = transposedProduct(tier, Arrays.copyOf(x, rows * k), weight, rows, k, n);
-        assertArrayEquals(Arrays.copyOf(together, rows * n), some, tier + ", rows: " + rows);
+      for (String precision : List.of("float32", "bf16")) {
+        float[] together = dots(tier, precision, x, weight, 16, k, n);
+        for (int rows = 1; rows < 16; rows++) {
+          float[] some = dots(tier, precision, Arrays.copyOf(x, rows * k), weight, rows, k, n);
+          assertArrayEquals(
+              Arrays.copyOf(together, rows * n),
+              some,
+              tier + " in " + precision + ", rows: " + rows);
+        }
       }
     }
   }
 
-  private static float[] transposedProduct(
-      String tier, float[] x, float[] weight, int m, int k, int n) {
+  private static float[] dots(
+      String tier, String precision, float[] x, float[] weight, int m, int k, int n) {
     return new OperatorRun("FrozenProduct")
         .tier(tier)
+        .attribute("precision", precision)
         .attribute("transposed", 1)
         .attribute("few_rows", "dots")
         .input(x, m, k)
@@ -209,25 +215,30 @@ class OperatorsTest {
     "13, 1, 48",
     "3, 1025, 17",
     "800, 33, 65",
-    "33, 64, 32"
+    "33, 64, 32",
+    "8, 70, 100",
+    "16, 64, 5"
   })
   void aProductInBf16RoundsBothFactors(int m, int k, int n) {
     float[] x = normal(1, m, k);
     float[] weight = normal(2, k, n);
     for (String tier : OperatorRun.tiers()) {
       for (boolean transposed : new boolean[] {false, true}) {
-        assertClose(
-            product(inBf16(x), inBf16(weight), m, k, n, transposed),
-            new OperatorRun("FrozenProduct")
-                .tier(tier)
-                .attribute("precision", "bf16")
-                .attribute("transposed", transposed ? 1 : 0)
-                .input(x, m, k)
-                .constant(weight, weightShape(k, n, transposed))
-                .run(runtime, 1)
-                .getFirst(),
-            1e-5,
-            tier + (transposed ? " transposed" : ""));
+        for (String fewRows : List.of("packed", "dots")) {
+          assertClose(
+              product(inBf16(x), inBf16(weight), m, k, n, transposed),
+              new OperatorRun("FrozenProduct")
+                  .tier(tier)
+                  .attribute("precision", "bf16")
+                  .attribute("few_rows", fewRows)
+                  .attribute("transposed", transposed ? 1 : 0)
+                  .input(x, m, k)
+                  .constant(weight, weightShape(k, n, transposed))
+                  .run(runtime, 1)
+                  .getFirst(),
+              1e-5,
+              tier + (transposed ? " transposed, " : ", ") + fewRows);
+        }
       }
     }
   }
