@@ -18,7 +18,8 @@ enum {
   FEW_ROWS = 192, /* each task packs for itself */
   ROW_BLOCK = 96,
   COLUMN_BLOCK = 512,
-  ENOUGH_TASKS = 16,
+  ENOUGH_TASKS = 64, /* that threads end together */
+  ENOUGH_TASKS_IN_PARTS = 16,
   WORD_ROWS = 32,
   PACKED_FLOATS = 3 << 19 /* of the weight, at a time; and at least WEIGHT_COLUMNS */
 };
@@ -161,10 +162,12 @@ static OrtStatus *many_rows(const kif_call *call, operands *o) {
     status = kif_parallel(call, kif_parts(o->chunk_columns, WEIGHT_COLUMNS), pack, o);
     const int64_t row_blocks = kif_parts(o->rows, ROW_BLOCK);
     /* Each task cuts its rows into parts for itself. */
-    const int64_t least = o->how == IN_PARTS ? COLUMN_BLOCK : WEIGHT_COLUMNS;
-    o->column_block = o->how == IN_PARTS ? 4 * COLUMN_BLOCK : COLUMN_BLOCK;
+    const int in_parts = o->how == IN_PARTS;
+    const int64_t least = in_parts ? COLUMN_BLOCK : WEIGHT_COLUMNS,
+                  enough = in_parts ? ENOUGH_TASKS_IN_PARTS : ENOUGH_TASKS;
+    o->column_block = in_parts ? 4 * COLUMN_BLOCK : COLUMN_BLOCK;
     while (o->column_block > least &&
-           row_blocks * kif_parts(o->chunk_columns, o->column_block) < ENOUGH_TASKS) {
+           row_blocks * kif_parts(o->chunk_columns, o->column_block) < enough) {
       o->column_block /= 2;
     }
     o->column_blocks = kif_parts(o->chunk_columns, o->column_block);
