@@ -31,8 +31,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "dots.h"
 #include "mask.h"
-#include "parts.h"
 
 /* Of functions without fused multiply-adds. */
 #ifdef __clang__
@@ -336,6 +336,37 @@ INLINE void mix(const int vectors, const part *p, const float *cache, const floa
   }
 }
 
+/*
+ * The same as forward_single where several heads share keys that are not cached, without dropout: all
+ * heads at once, so that keys and values are read once and not once for each head.
+ */
+static void forward_sharing(operands *r, part *p, int64_t first, int64_t group) {
+  const attention *a = r->a;
+  const int64_t width = a->width, sharing = a->heads / a->groups, row_size = a->groups * width,
+                corner = p->first_key * row_size + group * width,
+                begin = (first * a->heads + group * sharing) * width;
+  float *s = malloc(sizeof(float) * (size_t)(sharing * p->stride + 1));
+  if (s == NULL) {
+    r->out_of_memory = 1;
+    return;
+  }
+  multiply_dots(sharing, p->keys, width, (left){r->q + begin, NULL, width}, r->k + corner, row_size,
+                s, p->stride);
+  for (int64_t h = 0; h < sharing; h++) {
+    float *row = s + h * p->stride, sum;
+    p->head = group * sharing + h;
+    scores(r, p, 0, p->keys, row);
+    const float largest = exponentials(row, p->stride, &sum);
+    if (r->lse != NULL) {
+      r->lse[p->head * r->query_rows + first] = largest + logf(sum);
+    }
+    divide(row, p->stride, sum);
+  }
+  multiply_mixtures(sharing, width, p->keys, s, p->stride, r->v + corner, row_size, r->o + begin,
+                    width);
+  free(s);
+}
+
 /* The one query of a sequence, which sees all keys, of the heads of one group. */
 static void forward_single(operands *r, part *p, int64_t first, int64_t group) {
   const attention *a = r->a;
@@ -411,7 +442,8 @@ static void forward(void *data, size_t number) {
     return;
   }
   if (p.queries == 1) {
-    forward_single(r, &p, first, group);
+    (sharing > 1 && p.cached == 0 && r->keys == NULL ? forward_sharing : forward_single)(
+        r, &p, first, group);
     return;
   }
   const int64_t key_size = right_size(p.how, width, p.keys),

@@ -1,7 +1,8 @@
 /*
  * Products of few rows with a weight that lies transposed (weight.h): every element is the dot
  * (vector.h) of a row of x and a row of the weight, whatever rows are beside it. Nothing is packed;
- * the weight is read once, from its beginning to its end. In bf16 it is rounded on the way.
+ * the weight is read once, from its beginning to its end. In bf16 it is rounded on the way. Where the
+ * weight is not transposed, what x has are the factors of a mixture of its rows.
  */
 #ifndef KIF_DOTS_H
 #define KIF_DOTS_H
@@ -151,6 +152,81 @@ static __attribute__((noinline, unused)) void multiply_dots(int64_t rows, int64_
     tall == 1 ? KIF_ROWS(0, 1) : tall == 2 ? KIF_ROWS(0, 2) : KIF_ROWS(0, DOT_ROWS);
   }
 #undef KIF_ROWS
+}
+
+enum { MIXED_ROWS = 4, MIXED_VECTORS = 4 };
+
+/* A tile of Y, of `some` columns where there is less than a vector of them. */
+INLINE void mixture_tile(const int rows, const int vectors, int64_t some, int64_t depth,
+                         const float *x, int64_t x_row, const float *b, int64_t b_row, float *y,
+                         int64_t y_row) {
+  vec sums[MIXED_ROWS][MIXED_VECTORS];
+#pragma GCC unroll 4
+  for (int i = 0; i < rows; i++) {
+#pragma GCC unroll 4
+    for (int n = 0; n < vectors; n++) {
+      sums[i][n] = splat(0);
+    }
+  }
+  for (int64_t k = 0; k < depth; k++) {
+    vec row[MIXED_VECTORS];
+#pragma GCC unroll 4
+    for (int n = 0; n < vectors; n++) {
+      row[n] = some > 0 ? load_some(b + k * b_row, some) : load(b + k * b_row + n * LANES);
+      __builtin_prefetch(b + k * b_row + (vectors + n) * LANES, 0, 3);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++) {
+      const vec factor = splat(x[i * x_row + k]);
+#pragma GCC unroll 4
+      for (int n = 0; n < vectors; n++) {
+        sums[i][n] = factor * row[n] + sums[i][n];
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < rows; i++) {
+#pragma GCC unroll 4
+    for (int n = 0; n < vectors; n++) {
+      if (some > 0) {
+        store_some(y + i * y_row, sums[i][n], some);
+      } else {
+        store(y + i * y_row + n * LANES, sums[i][n]);
+      }
+    }
+  }
+}
+
+INLINE void mixture_columns(const int vectors, int64_t some, int64_t rows, int64_t depth,
+                            const float *x, int64_t x_row, const float *b, int64_t b_row,
+                            float *y, int64_t y_row) {
+  int64_t i = 0;
+  for (; i + MIXED_ROWS <= rows; i += MIXED_ROWS) {
+    mixture_tile(MIXED_ROWS, vectors, some, depth, x + i * x_row, x_row, b, b_row, y + i * y_row,
+                 y_row);
+  }
+  for (; i < rows; i++) {
+    mixture_tile(1, vectors, some, depth, x + i * x_row, x_row, b, b_row, y + i * y_row, y_row);
+  }
+}
+
+/* Y [rows, columns] = X B with B [depth, columns] as it lies: sums of its rows. */
+static __attribute__((noinline, unused)) void multiply_mixtures(int64_t rows, int64_t columns,
+                                                                int64_t depth, const float *x,
+                                                                int64_t x_row, const float *b,
+                                                                int64_t b_row, float *y,
+                                                                int64_t y_row) {
+  enum { WIDE = MIXED_VECTORS * LANES };
+  int64_t n = 0;
+  for (; n + WIDE <= columns; n += WIDE) {
+    mixture_columns(MIXED_VECTORS, 0, rows, depth, x, x_row, b + n, b_row, y + n, y_row);
+  }
+  for (; n + LANES <= columns; n += LANES) {
+    mixture_columns(1, 0, rows, depth, x, x_row, b + n, b_row, y + n, y_row);
+  }
+  if (n < columns) {
+    mixture_columns(1, columns - n, rows, depth, x, x_row, b + n, b_row, y + n, y_row);
+  }
 }
 
 #endif

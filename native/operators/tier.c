@@ -10,6 +10,7 @@
   X(frozen_product)        \
   X(frozen_product_masked) \
   X(head_loss)             \
+  X(head_product)          \
   X(rms_norm_grad)         \
   X(drop)                  \
   X(drop_add)              \

@@ -8,6 +8,7 @@ import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.BiasAddition;
 import io.github.recurrentkif.graph.operators.Embedding;
 import io.github.recurrentkif.graph.operators.GatedLowRankUpdate;
+import io.github.recurrentkif.graph.operators.HeadProduct;
 import io.github.recurrentkif.graph.operators.Linear;
 import io.github.recurrentkif.graph.operators.SoftEmbedding;
 import io.github.recurrentkif.graph.operators.Softmax;
@@ -114,16 +115,15 @@ final class Layers {
     if (lora == null) {
       return y;
     }
-    lora.targets().stream().filter(t -> module.endsWith("." + t)).forEach(usedTargets::add);
-    Value a = graph.trainable(module + ".lora_A.weight", Shape.of(lora.rank(), in));
-    Value b = graph.trainable(module + ".lora_B.weight", Shape.of(out, lora.rank()));
+    TokenRows.Adapter adapter = adapter(lora, module, out, in);
+    Value a = adapter.a();
+    Value b = adapter.b();
     if (lora.observed()) {
       rows.magnitudes().add(module, x, side, a, b, lora.rank(), (int) out);
     }
     Value gates = gates(x, module, in, side);
     if (gates == null) {
-      return rows.adapted(
-          y, x, side, new TokenRows.Adapter(a, b, lora.scale(), (int) in, lora.dropout()));
+      return rows.adapted(y, x, side, adapter);
     }
     Value dropped = rows.dropped(x, side, (int) in, lora.dropout());
     return graph.apply(new GatedLowRankUpdate(y, dropped, a, b, gates, lora.scale()));
@@ -146,6 +146,39 @@ final class Layers {
           side, _ -> graph.apply(new Embedding(rows.sequences(side), gates)));
     }
     return null;
+  }
+
+  private TokenRows.Adapter adapter(LoraConfig lora, String module, long out, long in) {
+    lora.targets().stream().filter(t -> module.endsWith("." + t)).forEach(usedTargets::add);
+    return new TokenRows.Adapter(
+        graph.trainable(module + ".lora_A.weight", Shape.of(lora.rank(), in)),
+        graph.trainable(module + ".lora_B.weight", Shape.of(out, lora.rank())),
+        lora.scale(),
+        (int) in,
+        lora.dropout());
+  }
+
+  /** Whether what an adapter adds to a layer is a linear map too, not one chosen for each row. */
+  static boolean isLinear(Trainables trainables) {
+    return !(trainables instanceof Trainables.Adapter adapter
+        && (adapter.config() instanceof MixtureConfig
+            || adapter.config() instanceof TaskAttentionConfig));
+  }
+
+  /**
+   * The product of heads with the rows that each has of a linear layer, its adapter with it.
+   *
+   * @param out of all heads together
+   */
+  Value headProduct(Value x, String module, int out, int in, int heads, HeadProduct.Into into) {
+    LoraConfig lora = loraOf(module);
+    HeadProduct.Adapter adapter = null;
+    if (lora != null) {
+      TokenRows.Adapter matrices = adapter(lora, module, out, in);
+      adapter = new HeadProduct.Adapter(matrices.a(), matrices.b(), matrices.scale());
+    }
+    Value weight = parameter(module + ".weight", Shape.of(out, in));
+    return graph.apply(new HeadProduct(x, weight, adapter, heads, into));
   }
 
   /** The low-rank adapter of a linear layer, if it has one. */

@@ -3,6 +3,7 @@ package io.github.recurrentkif.model;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Activation;
+import io.github.recurrentkif.graph.operators.HeadProduct;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 
@@ -124,6 +125,32 @@ final class T5Blocks {
         causal,
         1,
         config.dropout());
+  }
+
+  /**
+   * The attention of a decoder layer to encoded rows, without keys and values of them: these would
+   * be one seventh of what encoding costs, and read anew for every token.
+   */
+  Value askEncoded(Value q, Value encoded, int layer) {
+    String cross = crossAttention(layer);
+    TokenRows.Attending asking =
+        new TokenRows.Attending(
+            Side.TARGET,
+            Side.SOURCE,
+            config.heads(),
+            1,
+            config.modelWidth(),
+            false,
+            1,
+            config.dropout());
+    Value asked = headProduct(q, cross + ".k", HeadProduct.Into.DEPTH);
+    Value mixed = rows.attention(asked, encoded, encoded, null, asking);
+    return headProduct(mixed, cross + ".v", HeadProduct.Into.WIDTH);
+  }
+
+  private Value headProduct(Value x, String module, HeadProduct.Into into) {
+    return layers.headProduct(
+        x, module, config.innerWidth(), config.modelWidth(), config.heads(), into);
   }
 
   // Parts

@@ -14,6 +14,8 @@ import org.jspecify.annotations.Nullable;
 /** The graphs of a T5. */
 final class T5Graphs implements ModelGraphs {
 
+  private static final String CROSS_SOURCE = "cross_source";
+
   private final T5Config config;
   private final Trainables trainables;
 
@@ -69,12 +71,20 @@ final class T5Graphs implements ModelGraphs {
     return List.of(packedEncoder(precision), packedDecoderStep(precision));
   }
 
-  /** The same over packed rows: cross_key.L and cross_value.L [source tokens, heads*width]. */
+  /**
+   * The same over packed rows: the encoded ones as cross_source [source tokens, model width], or
+   * where these cannot be asked as they are, cross_key.L and cross_value.L [source tokens,
+   * heads*width].
+   */
   private ModelGraph packedEncoder(Precision precision) {
     Graph graph = new Graph();
     PackedRows rows = PackedRows.decoding(graph, precision);
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
     Value encoded = blocks.encoder();
+    if (Layers.isLinear(trainables)) {
+      rows.outputRows(CROSS_SOURCE, encoded, Side.SOURCE, config.modelWidth());
+      return new ModelGraph("packed_encoder", graph, rows.dropoutPlaces());
+    }
     for (int layer = 0; layer < config.decoderLayers(); layer++) {
       String attention = T5Blocks.crossAttention(layer);
       Value k = blocks.keys(encoded, attention, Side.SOURCE);
@@ -104,6 +114,10 @@ final class T5Graphs implements ModelGraphs {
 
               @Override
               public Value toSource(int layer, Value q) {
+                if (Layers.isLinear(trainables)) {
+                  Value encoded = rows.inputRows(CROSS_SOURCE, Side.SOURCE, config.modelWidth());
+                  return blocks.askEncoded(q, encoded, layer);
+                }
                 Value k = rows.inputRows("cross_key." + layer, Side.SOURCE, config.innerWidth());
                 Value v = rows.inputRows("cross_value." + layer, Side.SOURCE, config.innerWidth());
                 return rows.attention(q, k, v, null, crossing);

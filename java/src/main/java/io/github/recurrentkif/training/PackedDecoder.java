@@ -40,7 +40,7 @@ public final class PackedDecoder implements Decoder {
   private final RowCache cache;
   private final @Nullable TaskAttention attention;
 
-  /** The encoder of a T5, and the keys and values that its decoder attends to. */
+  /** The encoder of a T5, and the rows, or keys and values, that its decoder attends to. */
   private record Encoder(Session session, Binding binding, RowCache cross) {}
 
   /**
@@ -65,17 +65,24 @@ public final class PackedDecoder implements Decoder {
     if (encoder == null) {
       this.encoder = null;
     } else {
-      this.encoder = new Encoder(encoder, encoder.binding(), newCache(config));
+      this.encoder = new Encoder(encoder, encoder.binding(), newCache(config, encoder));
       TrainingSession.bindWeights(this.encoder.binding(), weights, encoder);
     }
   }
 
   private static RowCache newCache(ModelConfig config) {
     return switch (config) {
-      case T5Config t5 -> new RowCache(t5.decoderLayers(), t5.innerWidth());
+      case T5Config t5 -> RowCache.ofKeysAndValues(t5.decoderLayers(), t5.innerWidth());
       case LlamaConfig llama ->
-          new RowCache(llama.layers(), (long) llama.keyHeads() * llama.headWidth());
+          RowCache.ofKeysAndValues(llama.layers(), (long) llama.keyHeads() * llama.headWidth());
     };
+  }
+
+  /** Of what the encoder gives. */
+  private static RowCache newCache(ModelConfig config, Session encoder) {
+    return config instanceof T5Config t5 && encoder.outputs().containsKey("cross_source")
+        ? new RowCache(List.of("source"), t5.modelWidth())
+        : newCache(config);
   }
 
   @Override

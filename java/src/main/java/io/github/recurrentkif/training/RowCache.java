@@ -8,28 +8,34 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Keys and values of all layers, a row for every token in the order in which they were computed:
- * for each a tensor [rows, width]. A model writes new rows right behind those that are there, so
- * that nothing is copied when a row is added.
+ * Keys and values of all layers, or what else there is a row of for every token, in the order in
+ * which they were computed: for each a tensor [rows, width]. A model writes new rows right behind
+ * those that are there, so that nothing is copied when a row is added.
  */
 final class RowCache implements AutoCloseable {
 
   private static final long CACHE_LINE = 64;
 
-  private final List<String> names = new ArrayList<>();
+  private final List<String> names;
   private final long width;
   private final List<MemorySegment> memories = new ArrayList<>();
   private Arena arena = Arena.ofShared();
   private long capacity;
   private int rows;
 
-  RowCache(int layers, long width) {
+  RowCache(List<String> names, long width) {
+    this.names = names;
+    this.width = width;
+    names.forEach(_ -> memories.add(MemorySegment.NULL));
+  }
+
+  static RowCache ofKeysAndValues(int layers, long width) {
+    List<String> names = new ArrayList<>();
     for (int layer = 0; layer < layers; layer++) {
       names.add("key." + layer);
       names.add("value." + layer);
     }
-    this.width = width;
-    names.forEach(_ -> memories.add(MemorySegment.NULL));
+    return new RowCache(names, width);
   }
 
   /** Forgets all rows. */

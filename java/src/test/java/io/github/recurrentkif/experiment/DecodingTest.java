@@ -2,18 +2,25 @@ package io.github.recurrentkif.experiment;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.SharedFolder;
+import io.github.recurrentkif.model.AdapterConfig;
+import io.github.recurrentkif.model.LoraConfig;
+import io.github.recurrentkif.model.MixtureConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.training.TextModel;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
@@ -63,9 +70,7 @@ class DecodingTest {
 
   private List<long[]> decode(Path folder, String graph, List<List<long[]>> batches) {
     List<long[]> answers = new ArrayList<>();
-    Path cache = temporary.resolve("cache");
-    try (Backend backend =
-            graph.equals("packed") ? TestBackend.withOperators(cache) : TestBackend.open(cache);
+    try (Backend backend = backend(graph);
         ModelFolder model = ModelFolder.open(folder, backend.cache());
         TextModel text = backend.open(model, new Trainables.Nothing())) {
       batches.forEach(batch -> answers.addAll(text.decoder().decode(batch, TOKENS)));
@@ -112,6 +117,38 @@ class DecodingTest {
     assertSame(
         decode(folder, "padded", prompts.stream().map(List::of).toList()),
         decode(folder, "packed", List.of(prompts)));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"low-rank", "mixture"})
+  void anAdaptedModelAnswersPackedAsPadded(String kind) throws IOException {
+    LoraConfig lora = new LoraConfig(4, 8, 0.1, new LinkedHashSet<>(List.of("q", "k", "v", "o")));
+    AdapterConfig adapter = kind.equals("mixture") ? MixtureConfig.of(lora, 3) : lora;
+    Path folder = model("tiny-t5", List.of(NEVER));
+    List<long[]> expected = adaptedAnswers(folder, "padded", adapter);
+    assertFalse(
+        Arrays.deepEquals(
+            expected.toArray(), decode(folder, "padded", List.of(prompts())).toArray()),
+        "the adapter changes answers");
+    assertSame(expected, adaptedAnswers(folder, "packed", adapter));
+  }
+
+  private List<long[]> adaptedAnswers(Path folder, String graph, AdapterConfig adapter) {
+    try (Backend backend = backend(graph);
+        ModelFolder model = ModelFolder.open(folder, backend.cache());
+        TextModel text = backend.open(model, new Trainables.Adapter(adapter))) {
+      Random random = new Random(8);
+      MemorySegment weights = text.weights().segment();
+      for (long i = 0; i < weights.byteSize() / Float.BYTES; i++) {
+        weights.setAtIndex(ValueLayout.JAVA_FLOAT, i, 0.3f * (float) random.nextGaussian());
+      }
+      return text.decoder().decode(prompts(), TOKENS);
+    }
+  }
+
+  private Backend backend(String graph) {
+    Path cache = temporary.resolve("cache");
+    return graph.equals("packed") ? TestBackend.withOperators(cache) : TestBackend.open(cache);
   }
 
   private static long[] cut(long[] answer, List<Integer> endTokens) {

@@ -198,6 +198,56 @@ class OperatorsTest {
         .getFirst();
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "1, 1, 1, 1, 0",
+    "3, 2, 5, 37, 2",
+    "8, 3, 64, 530, 8",
+    "16, 2, 48, 20, 17",
+    "20, 2, 70, 90, 3",
+    "17, 1, 16, 600, 0",
+    "0, 2, 4, 4, 2"
+  })
+  void headsHaveRowsOfAWeight(int m, int heads, int width, int depth, int rank) {
+    float[] weight = normal(1, heads * width, depth);
+    float[] a = normal(2, rank, depth);
+    float[] b = normal(3, heads * width, rank);
+    for (boolean intoDepth : new boolean[] {false, true}) {
+      int in = intoDepth ? width : depth;
+      int out = intoDepth ? depth : width;
+      float[] x = normal(4, m, heads * in);
+      double[] expected = new double[m * heads * out];
+      for (int h = 0; h < heads; h++) {
+        for (int w = 0; w < width; w++) {
+          for (int d = 0; d < depth; d++) {
+            double element = weight[(h * width + w) * depth + d];
+            for (int r = 0; r < rank; r++) {
+              element += 0.5 * b[(h * width + w) * rank + r] * a[r * depth + d];
+            }
+            for (int i = 0; i < m; i++) {
+              int from = (i * heads + h) * in + (intoDepth ? w : d);
+              expected[(i * heads + h) * out + (intoDepth ? d : w)] += x[from] * element;
+            }
+          }
+        }
+      }
+      for (String tier : OperatorRun.tiers()) {
+        OperatorRun run =
+            new OperatorRun("HeadProduct")
+                .tier(tier)
+                .attribute("heads", heads)
+                .attribute("scale", 0.5f)
+                .attribute("into", intoDepth ? "depth" : "width")
+                .input(x, m, (long) heads * in)
+                .constant(weight, (long) heads * width, depth);
+        if (rank > 0) {
+          run.input(a, rank, depth).input(b, (long) heads * width, rank);
+        }
+        assertClose(expected, run.run(runtime, 1).getFirst(), 1e-5, tier + " " + intoDepth);
+      }
+    }
+  }
+
   private static float[] inBf16(float[] values) {
     float[] rounded = new float[values.length];
     for (int i = 0; i < values.length; i++) {

@@ -79,6 +79,10 @@ class PackedAttentionTest {
           problem(1, 1, 4, of(1500), true, 0, false, false),
           // cross-attention, one sequence without keys and one without queries
           new Problem(2, 2, 24, of(3, 2, 0, 5), of(40, 0, 3, 11), false, 0, true, false),
+          // single queries whose heads share keys, as a decoder asks encoded rows
+          new Problem(6, 1, 70, of(1, 1, 0, 1), of(30, 0, 5, 2), false, 0, false, false),
+          new Problem(4, 2, 64, of(1, 1, 1), of(40, 3, 7), true, 9, false, true),
+          new Problem(2, 1, 8, of(1, 1), of(9, 20), false, 0, true, false),
           // the last queries of a longer sequence, as with a cache
           new Problem(2, 1, 16, of(1, 3), of(19, 3), true, 7, false, false));
 
