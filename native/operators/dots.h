@@ -21,7 +21,8 @@ enum {
   DOTS = KIF_DOT_FOLDS * LANES, /* that a tile has in registers */
   DOT_ROWS = DOTS / 4,          /* of the tallest tile */
   MOST_DOT_ROWS = 16,           /* more are multiplied faster with packed weights */
-  AHEAD = 2048                  /* floats of the weight that are on their way to the second cache */
+  AHEAD = 2048, /* floats of a row of the weight that are on their way to the second cache */
+  TILE_AHEAD = 8 * AHEAD /* or those of the next tile, if it has no more than these */
 };
 
 /* LANES along the depth. */
@@ -72,6 +73,7 @@ INLINE void dot_step_bf16(const int rows, const int columns, const int32_t *x, i
 INLINE void dot_tile(const int bf16, const int rows, const int columns, int64_t depth, left x,
                      const float *w, int64_t w_row, float *y, int64_t y_row) {
   const int step = bf16 ? 2 * PAIR_STEP : LANES;
+  const int64_t ahead = columns * w_row <= TILE_AHEAD ? columns * w_row : AHEAD;
   vec sums[DOTS];
 #pragma GCC unroll 16
   for (int n = 0; n < DOTS; n++) {
@@ -80,9 +82,9 @@ INLINE void dot_tile(const int bf16, const int rows, const int columns, int64_t 
   int64_t k = 0;
   for (; k + step <= depth; k += step) {
     if (bf16) {
-      dot_step_bf16(rows, columns, x.words + k / 2, x.stride, w + k, w_row, AHEAD, sums);
+      dot_step_bf16(rows, columns, x.words + k / 2, x.stride, w + k, w_row, ahead, sums);
     } else {
-      dot_step(rows, columns, x.data + k, x.stride, w + k, w_row, AHEAD, sums);
+      dot_step(rows, columns, x.data + k, x.stride, w + k, w_row, ahead, sums);
     }
   }
   if (k < depth) {
