@@ -17,7 +17,6 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.IntStream;
-import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -133,7 +132,7 @@ public final class PackedDecoder implements Decoder {
     /** Encodes the sources; the first tokens of their answers. */
     long[] begin(T5Config t5, List<long[]> sources) {
       Encoder encoding = Objects.requireNonNull(encoder, "a T5 has an encoder");
-      Tensor offsets = offsets("source_offsets", sources.stream().mapToInt(s -> s.length));
+      Tensor offsets = offsets("source_offsets", lengths(sources));
       int tokens = sources.stream().mapToInt(s -> s.length).sum();
       encoding.binding().bindInput("source_offsets", offsets);
       encoding.binding().bindInput("input_ids", ids("source_ids", sources));
@@ -181,13 +180,15 @@ public final class PackedDecoder implements Decoder {
      * @return for those that still run, or nothing if none does
      */
     Optional<long[]> take(long[] next) {
-      int[] going =
-          IntStream.range(0, running.length)
-              .filter(i -> !answers.append(running[i], next[i]))
-              .toArray();
-      running = Arrays.stream(going).map(i -> running[i]).toArray();
-      long[] tokens = Arrays.stream(going).mapToLong(i -> next[i]).toArray();
-      return tokens.length == 0 ? Optional.empty() : Optional.of(tokens);
+      int going = 0;
+      for (int i = 0; i < running.length; i++) {
+        if (!answers.append(running[i], next[i])) {
+          running[going] = running[i];
+          next[going++] = next[i];
+        }
+      }
+      running = Arrays.copyOf(running, going);
+      return going == 0 ? Optional.empty() : Optional.of(Arrays.copyOf(next, going));
     }
 
     /**
@@ -201,18 +202,12 @@ public final class PackedDecoder implements Decoder {
       int count = (int) ids.shape().elements();
       binding.bindInput(causal ? "input_ids" : "decoder_input_ids", ids);
       binding.bindInput(
-          causal ? "source_offsets" : "target_offsets",
-          offsets("offsets", added.stream().mapToInt(tokens -> tokens.length)));
+          causal ? "source_offsets" : "target_offsets", offsets("offsets", lengths(added)));
       bindOwners(
           binding,
           causal ? TaskAttentionConfig.SOURCE_TEXTS : TaskAttentionConfig.TARGET_TEXTS,
           added);
-      binding.bindInput(
-          "cached_offsets", offsets("cached_offsets", cached.stream().mapToInt(CachedRows::count)));
-      long[] references = cached.stream().flatMapToLong(CachedRows::stream).toArray();
-      binding.bindInput(
-          "cached_rows", Tensor.int64(scratch.longs("cached_rows", references), references.length));
-      int answered = (int) added.stream().filter(tokens -> tokens.length > 0).count();
+      int answered = bindCachedRows(added);
       if (config instanceof LlamaConfig llama) {
         bindPlaces(llama, added);
       }
@@ -227,6 +222,26 @@ public final class PackedDecoder implements Decoder {
       }
       cache.added(count);
       return scratch.longs(next);
+    }
+
+    /** Which rows of the cache the sequences have; how many sequences are added to. */
+    private int bindCachedRows(List<long[]> added) {
+      int answered = 0;
+      int[] counts = new int[cached.size()];
+      int references = 0;
+      for (int s = 0; s < counts.length; s++) {
+        answered += added.get(s).length > 0 ? 1 : 0;
+        counts[s] = cached.get(s).count();
+        references += counts[s];
+      }
+      long[] rows = new long[references];
+      int at = 0;
+      for (CachedRows of : cached) {
+        at = of.copyTo(rows, at);
+      }
+      binding.bindInput("cached_offsets", offsets("cached_offsets", counts));
+      binding.bindInput("cached_rows", Tensor.int64(scratch.longs("cached_rows", rows), at));
+      return answered;
     }
 
     /** The angles of the new tokens' positions, and which rows the answers come from. */
@@ -250,7 +265,7 @@ public final class PackedDecoder implements Decoder {
       if (step.inputs().containsKey("asked_offsets")) {
         binding.bindInput(
             "asked_offsets",
-            offsets("asked_offsets", added.stream().mapToInt(t -> t.length > 0 ? 1 : 0)));
+            offsets("asked_offsets", added.stream().mapToInt(t -> t.length > 0 ? 1 : 0).toArray()));
       }
     }
   }
@@ -275,17 +290,35 @@ public final class PackedDecoder implements Decoder {
     }
   }
 
+  // Loops, not streams: a step is so short that interpreted streams would show.
+
+  private static int[] lengths(List<long[]> rows) {
+    int[] lengths = new int[rows.size()];
+    for (int i = 0; i < lengths.length; i++) {
+      lengths[i] = rows.get(i).length;
+    }
+    return lengths;
+  }
+
   private Tensor ids(String name, List<long[]> rows) {
-    long[] ids = rows.stream().flatMapToLong(Arrays::stream).toArray();
-    return Tensor.int64(scratch.longs(name, ids), ids.length);
+    int count = 0;
+    for (long[] row : rows) {
+      count += row.length;
+    }
+    long[] ids = new long[count];
+    int at = 0;
+    for (long[] row : rows) {
+      System.arraycopy(row, 0, ids, at, row.length);
+      at += row.length;
+    }
+    return Tensor.int64(scratch.longs(name, ids), count);
   }
 
   /** Where each of some lengths begins, and where the last ends. */
-  private Tensor offsets(String name, IntStream lengths) {
-    int[] each = lengths.toArray();
-    long[] offsets = new long[each.length + 1];
-    for (int i = 0; i < each.length; i++) {
-      offsets[i + 1] = offsets[i] + each[i];
+  private Tensor offsets(String name, int[] lengths) {
+    long[] offsets = new long[lengths.length + 1];
+    for (int i = 0; i < lengths.length; i++) {
+      offsets[i + 1] = offsets[i] + lengths[i];
     }
     return Tensor.int64(scratch.longs(name, offsets), offsets.length);
   }
@@ -310,8 +343,10 @@ public final class PackedDecoder implements Decoder {
       return count;
     }
 
-    LongStream stream() {
-      return Arrays.stream(rows, 0, count);
+    /** Puts the rows where these have a place for them; where they end. */
+    int copyTo(long[] target, int at) {
+      System.arraycopy(rows, 0, target, at, count);
+      return at + count;
     }
   }
 
