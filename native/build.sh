@@ -148,7 +148,7 @@ if [ "$(cat "$work/stamp" 2> /dev/null)" != "$stamp" ] ||
       amx) options="$avx512_flags -mfma -mavx512bf16 -mamx-tile -mamx-bf16" ;;
       *) options= ;;
     esac
-    for file in attention drop gate head_loss heads low_rank norm product rotary tier; do
+    for file in attention choice drop gate head_loss heads low_rank norm product rotary tier; do
       # shellcheck disable=SC2086
       compile "${file}_$tier" "operators/$file.c" $operator_flags "-DKIF_TIER=$tier" $options
     done

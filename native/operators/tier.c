@@ -18,7 +18,8 @@
   X(gate)                  \
   X(gate_grad)             \
   X(low_rank_update)       \
-  X(low_rank_update_grad)
+  X(low_rank_update_grad)  \
+  X(next_token)
 
 #define DECLARE(name) extern const kif_operator KIF_OF_TIER(name);
 OPERATORS(DECLARE)

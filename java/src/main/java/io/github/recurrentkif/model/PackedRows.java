@@ -17,6 +17,7 @@ import io.github.recurrentkif.graph.operators.Gate;
 import io.github.recurrentkif.graph.operators.HeadLoss;
 import io.github.recurrentkif.graph.operators.KeyedDropout;
 import io.github.recurrentkif.graph.operators.KeyedLowRankUpdate;
+import io.github.recurrentkif.graph.operators.NextToken;
 import io.github.recurrentkif.graph.operators.PackedAttention;
 import io.github.recurrentkif.graph.operators.PackedRotaryEmbedding;
 import io.github.recurrentkif.graph.operators.Precision;
@@ -257,9 +258,8 @@ final class PackedRows implements TokenRows {
   /** Ends a decoding graph: {@code next_token}, by greedy choice. */
   void chooseNext(Value rows, Head head) {
     // The scale is positive: which logit is the largest does not depend on it.
-    Value logits = linear(rows, head.weight());
-    graph.output(
-        graph.nodes().argmax(logits), "next_token", ElementType.INT64, Dimension.of("asked"));
+    Value next = graph.apply(new NextToken(rows, head.weight()));
+    graph.output(next, "next_token", ElementType.INT64, Dimension.of("asked"));
   }
 
   private Value floats(String name, Dimension rows, int width) {

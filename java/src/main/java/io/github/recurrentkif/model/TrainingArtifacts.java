@@ -62,7 +62,7 @@ public record TrainingArtifacts(
   public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 8;
+  private static final int VERSION = 9;
 
   private static final String DESCRIPTION = "artifacts.json";
 

@@ -1,6 +1,7 @@
 package io.github.recurrentkif.runtime;
 
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.github.recurrentkif.RequiredOperators;
 import java.lang.foreign.Arena;
@@ -11,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** One of our operators, run by ONNX Runtime as a model of one node. */
@@ -77,6 +79,16 @@ final class OperatorRun {
 
   /** The values of the outputs. */
   List<float[]> run(OnnxRuntime runtime, int outputCount) {
+    return run(runtime, outputCount, ElementType.FLOAT32, data -> data.toArray(JAVA_FLOAT));
+  }
+
+  /** The values of the only output, a vector of int64. */
+  long[] runToLongs(OnnxRuntime runtime) {
+    return run(runtime, 1, ElementType.INT64, data -> data.toArray(JAVA_LONG)).getFirst();
+  }
+
+  private <T> List<T> run(
+      OnnxRuntime runtime, int outputCount, ElementType type, Function<MemorySegment, T> read) {
     OnnxModel model = new OnnxModel();
     List<String> names = new ArrayList<>();
     for (int i = 0; i < inputs.size(); i++) {
@@ -86,16 +98,20 @@ final class OperatorRun {
       if (input.constant() && input.data() instanceof float[] values) {
         model.initializer(name, values, input.shape());
       } else if (input.data() != null) {
-        ElementType type = input.data() instanceof long[] ? ElementType.INT64 : ElementType.FLOAT32;
         Object[] open = new Object[input.shape().length];
         Arrays.fill(open, "");
-        model.input(name, type, open);
+        model.input(
+            name, input.data() instanceof long[] ? ElementType.INT64 : ElementType.FLOAT32, open);
       }
     }
     List<String> results = new ArrayList<>();
     for (int i = 0; i < outputCount; i++) {
       results.add("out" + i);
-      model.output("out" + i, ElementType.FLOAT32, "", "");
+      if (type == ElementType.INT64) {
+        model.output("out" + i, type, "");
+      } else {
+        model.output("out" + i, type, "", "");
+      }
     }
     model.node(domain, operator, names, results, attributes);
     SessionOptions options =
@@ -115,9 +131,7 @@ final class OperatorRun {
       }
       results.forEach(binding::bindOutputToDevice);
       binding.run();
-      return results.stream()
-          .map(name -> binding.output(name, arena).data().toArray(JAVA_FLOAT))
-          .toList();
+      return results.stream().map(name -> read.apply(binding.output(name, arena).data())).toList();
     }
   }
 

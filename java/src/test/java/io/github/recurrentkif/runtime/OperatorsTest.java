@@ -209,13 +209,13 @@ class OperatorsTest {
     "0, 2, 4, 4, 2"
   })
   void headsHaveRowsOfAWeight(int m, int heads, int width, int depth, int rank) {
-    float[] weight = normal(1, heads * width, depth);
+    float[] weight = normal(1, (long) heads * width, depth);
     float[] a = normal(2, rank, depth);
-    float[] b = normal(3, heads * width, rank);
+    float[] b = normal(3, (long) heads * width, rank);
     for (boolean intoDepth : new boolean[] {false, true}) {
       int in = intoDepth ? width : depth;
       int out = intoDepth ? depth : width;
-      float[] x = normal(4, m, heads * in);
+      float[] x = normal(4, m, (long) heads * in);
       double[] expected = new double[m * heads * out];
       for (int h = 0; h < heads; h++) {
         for (int w = 0; w < width; w++) {
@@ -244,6 +244,65 @@ class OperatorsTest {
           run.input(a, rank, depth).input(b, (long) heads * width, rank);
         }
         assertClose(expected, run.run(runtime, 1).getFirst(), 1e-5, tier + " " + intoDepth);
+      }
+    }
+  }
+
+  /** Of tokens that bf16 cannot tell apart, too, and of equal ones the first. */
+  @ParameterizedTest
+  @CsvSource({"1, 1, 1", "3, 33, 5", "8, 64, 700", "9, 130, 289", "16, 20, 31", "0, 8, 40"})
+  void theNextTokenIsThatOfTheLargestProduct(int m, int k, int vocabulary) {
+    float[] x = normal(1, m, k);
+    float[] head = normal(2, vocabulary, k);
+    for (int v = 0; v + 3 < vocabulary; v += 4) {
+      System.arraycopy(head, v * k, head, (v + 1) * k, k);
+      System.arraycopy(head, v * k, head, (v + 2) * k, k);
+      head[(v + 2) * k] += 1e-6f;
+      System.arraycopy(head, v * k, head, (v + 3) * k, k);
+      head[(v + 3) * k] -= 1e-6f;
+    }
+    for (String tier : OperatorRun.tiers()) {
+      float[] products = dots(tier, "float32", x, head, m, k, vocabulary);
+      long[] expected = new long[m];
+      for (int i = 0; i < m; i++) {
+        for (int v = 1; v < vocabulary; v++) {
+          if (products[i * vocabulary + v] > products[i * vocabulary + (int) expected[i]]) {
+            expected[i] = v;
+          }
+        }
+      }
+      assertArrayEquals(
+          expected,
+          new OperatorRun("NextToken")
+              .tier(tier)
+              .input(x, m, k)
+              .constant(head, vocabulary, k)
+              .runToLongs(runtime),
+          tier);
+    }
+  }
+
+  @Test
+  void manyRowsChooseAsFewDo() {
+    int k = 96;
+    int vocabulary = 300;
+    float[] x = normal(1, 40, k);
+    float[] head = normal(2, vocabulary, k);
+    for (String tier : OperatorRun.tiers()) {
+      long[] together =
+          new OperatorRun("NextToken")
+              .tier(tier)
+              .input(x, 40, k)
+              .constant(head, vocabulary, k)
+              .runToLongs(runtime);
+      for (int row = 0; row < 40; row++) {
+        long[] alone =
+            new OperatorRun("NextToken")
+                .tier(tier)
+                .input(Arrays.copyOfRange(x, row * k, (row + 1) * k), 1, k)
+                .constant(head, vocabulary, k)
+                .runToLongs(runtime);
+        assertArrayEquals(new long[] {together[row]}, alone, tier + ", row " + row);
       }
     }
   }
