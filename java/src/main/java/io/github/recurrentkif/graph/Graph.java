@@ -132,11 +132,7 @@ public final class Graph {
     if (gradient == null) {
       throw new IllegalStateException("the loss does not depend on '" + name + "'");
     }
-    output(
-        gradient,
-        gradientName(name),
-        ElementType.FLOAT32,
-        dimensions.toArray(Dimension[]::new));
+    output(gradient, gradientName(name), ElementType.FLOAT32, dimensions.toArray(Dimension[]::new));
   }
 
   /** The output that carries the gradient of a trainable parameter or a differentiable input. */

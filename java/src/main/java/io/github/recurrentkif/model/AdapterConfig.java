@@ -1,4 +1,5 @@
 package io.github.recurrentkif.model;
 
 /** What is trained beside a frozen backbone, and where it takes part in what that computes. */
-public sealed interface AdapterConfig permits LoraConfig, MixtureConfig, PromptPoolConfig, TaskAttentionConfig {}
+public sealed interface AdapterConfig
+    permits LoraConfig, MixtureConfig, PromptPoolConfig, TaskAttentionConfig {}

@@ -175,10 +175,11 @@ final class Layers {
     HeadProduct.Adapter adapter = null;
     if (lora != null) {
       TokenRows.Adapter matrices = adapter(lora, module, out, in);
-      adapter = new HeadProduct.Adapter(matrices.a(), matrices.b(), matrices.scale());
+      adapter = new HeadProduct.Adapter(matrices.a(), matrices.b(), lora.rank(), matrices.scale());
     }
     Value weight = parameter(module + ".weight", Shape.of(out, in));
-    return graph.apply(new HeadProduct(x, weight, adapter, heads, into));
+    HeadProduct.Heads sizes = new HeadProduct.Heads(heads, out / heads, in);
+    return graph.apply(new HeadProduct(x, weight, adapter, sizes, into));
   }
 
   /** The low-rank adapter of a linear layer, if it has one. */

@@ -5,6 +5,7 @@ import io.github.recurrentkif.graph.Nodes;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Precision;
 import java.util.List;
+import java.util.Optional;
 
 /** The graphs of one model with one choice of what is trained. Each call writes one anew. */
 sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
@@ -51,6 +52,14 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
   default ModelGraph packedTraining(boolean dropout, Precision precision) {
     Graph graph = new Graph();
     return learned("packed_training_model", graph, PackedRows.learning(graph, dropout, precision));
+  }
+
+  /**
+   * {@link #packedTraining} in another way, which costs less where answers are short beside their
+   * texts; the same but for rounding. Empty where there is none.
+   */
+  default Optional<ModelGraph> packedTrainingOfShortAnswers(boolean dropout, Precision precision) {
+    return Optional.empty();
   }
 
   /**

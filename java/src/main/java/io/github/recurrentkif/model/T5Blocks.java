@@ -65,6 +65,15 @@ final class T5Blocks {
 
   /** The rows of the target, ready for the head, over the rows of the encoded source. */
   Value decoder(Value encoded) {
+    return decoder(encoded, false);
+  }
+
+  /**
+   * The same.
+   *
+   * @param asking whether the encoded rows are asked as they are, see {@link #askEncoded}
+   */
+  Value decoder(Value encoded, boolean asking) {
     TokenRows.Attending looking = lookingBack();
     TokenRows.Attending crossing = crossing();
     Value bias = rows.positionBias(decoderBias(), looking);
@@ -78,6 +87,9 @@ final class T5Blocks {
 
           @Override
           public Value toSource(int layer, Value q) {
+            if (asking) {
+              return askEncoded(q, encoded, layer);
+            }
             String cross = crossAttention(layer);
             Value k = keys(encoded, cross, Side.SOURCE);
             Value v = values(encoded, cross, Side.SOURCE);
@@ -129,7 +141,8 @@ final class T5Blocks {
 
   /**
    * The attention of a decoder layer to encoded rows, without keys and values of them: these would
-   * be one seventh of what encoding costs, and read anew for every token.
+   * be one seventh of what encoding costs, and read anew for every token. Asking costs as much for
+   * each target row as heads * model width / head width of them would for each source row.
    */
   Value askEncoded(Value q, Value encoded, int layer) {
     String cross = crossAttention(layer);

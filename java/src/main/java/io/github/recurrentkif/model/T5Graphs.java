@@ -9,6 +9,7 @@ import io.github.recurrentkif.graph.operators.Linear;
 import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** The graphs of a T5. */
@@ -30,6 +31,33 @@ final class T5Graphs implements ModelGraphs {
     Value decoded = blocks.decoder(before ? blocks.encoderBefore() : blocks.encoder());
     blocks.requireTargetsMet();
     return new Answering(decoded, blocks.head(), false);
+  }
+
+  @Override
+  public Optional<ModelGraph> packedTrainingOfShortAnswers(boolean dropout, Precision precision) {
+    if (!mayAsk(dropout)) {
+      return Optional.empty();
+    }
+    Graph graph = new Graph();
+    PackedRows rows = PackedRows.learning(graph, dropout, precision);
+    T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
+    Value decoded = blocks.decoder(blocks.encoder(), true);
+    blocks.requireTargetsMet();
+    rows.learn(decoded, blocks.head(), false);
+    return Optional.of(
+        new ModelGraph("packed_training_model_of_short_answers", graph, rows.dropoutPlaces()));
+  }
+
+  /** What drops elements of an encoded row for an adapter, or watches it, needs the row itself. */
+  private boolean mayAsk(boolean dropout) {
+    if (!Layers.isLinear(trainables) || !(trainables instanceof Trainables.Adapter adapter)) {
+      return false;
+    }
+    LoraConfig lora = adapter.lora();
+    String cross = T5Blocks.crossAttention(0);
+    return lora == null
+        || !(lora.adapts(cross + ".k") || lora.adapts(cross + ".v"))
+        || (!lora.observed() && !(dropout && lora.dropout() > 0));
   }
 
   @Override

@@ -51,7 +51,9 @@ interface TokenRows {
 
   /** The input that says so. */
   static String sequencesName(Side side) {
-    return side == Side.SOURCE ? TaskAttentionConfig.SOURCE_TEXTS : TaskAttentionConfig.TARGET_TEXTS;
+    return side == Side.SOURCE
+        ? TaskAttentionConfig.SOURCE_TEXTS
+        : TaskAttentionConfig.TARGET_TEXTS;
   }
 
   /** {@code x W^T} with W [out, in]. */

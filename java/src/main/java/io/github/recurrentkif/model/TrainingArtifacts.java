@@ -36,6 +36,8 @@ import tools.jackson.databind.json.JsonMapper;
  * @param training of one padded micro-batch, on the stock runtime
  * @param packedTraining of a whole update without padding, on operators of our own; absent where
  *     not an adapter is trained
+ * @param packedTrainingOfShortAnswers the same at less cost where answers are short; absent where
+ *     there is no such way
  * @param holding of one padded micro-batch, how far answers have gone from those before; absent
  *     where no prompts are trained
  * @param decoding of padded rows, on the stock runtime
@@ -47,6 +49,7 @@ public record TrainingArtifacts(
     List<DropoutPlace> dropoutPlaces,
     GraphFile training,
     @Nullable GraphFile packedTraining,
+    @Nullable GraphFile packedTrainingOfShortAnswers,
     @Nullable GraphFile holding,
     Decoding decoding,
     @Nullable Decoding packedDecoding) {
@@ -62,7 +65,7 @@ public record TrainingArtifacts(
   public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 9;
+  private static final int VERSION = 10;
 
   private static final String DESCRIPTION = "artifacts.json";
 
@@ -142,6 +145,7 @@ public record TrainingArtifacts(
     switch (trainables) {
       case Trainables.Adapter adapter -> {
         graphs.add(of.packedTraining(dropout, precision));
+        of.packedTrainingOfShortAnswers(dropout, precision).ifPresent(graphs::add);
         graphs.addAll(of.packedDecoding(precision));
         if (adapter.config() instanceof PromptPoolConfig) {
           graphs.add(of.holding(dropout));
@@ -230,6 +234,7 @@ public record TrainingArtifacts(
         places,
         graphFile(json, folder, "training_model"),
         optionalGraphFile(json, folder, "packed_training_model"),
+        optionalGraphFile(json, folder, "packed_training_model_of_short_answers"),
         optionalGraphFile(json, folder, "holding_model"),
         decoding(json, folder, ""),
         json.get("frozen").has("packed_decoder_step") ? decoding(json, folder, "packed_") : null);

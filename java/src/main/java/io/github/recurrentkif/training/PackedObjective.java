@@ -12,13 +12,12 @@ import io.github.recurrentkif.model.RotaryAngles;
 import io.github.recurrentkif.model.T5Config;
 import io.github.recurrentkif.model.TaskAttentionConfig;
 import io.github.recurrentkif.runtime.Binding;
-import io.github.recurrentkif.runtime.Session;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,38 +30,80 @@ import org.jspecify.annotations.Nullable;
  */
 public final class PackedObjective implements Objective<Batch> {
 
+  /** Target rows of a sequence, in the mean, up to which its answer counts as short. */
+  private static final int SHORT = 32;
+
   private final ModelConfig config;
-  private final TrainingSession session;
   private final Kernels kernels;
   private final int tokensPerPass;
-  private final Binding binding;
+  private final Way way;
+  private final @Nullable Way wayOfShortAnswers;
+
+  /** A graph, opened when it is first needed. */
+  private static final class Way {
+
+    private final Supplier<TrainingSession> opening;
+    private @Nullable TrainingSession session;
+    private @Nullable Binding binding;
+
+    Way(Supplier<TrainingSession> opening) {
+      this.opening = opening;
+    }
+
+    TrainingSession session() {
+      if (session == null) {
+        session = opening.get();
+      }
+      return session;
+    }
+
+    Binding binding() {
+      if (binding == null) {
+        binding = session().newBinding();
+      }
+      return binding;
+    }
+
+    void close() {
+      if (session != null) {
+        session.close();
+      }
+    }
+  }
 
   /**
-   * @param weights what the training graph reads; the caller changes them between calls
-   * @param session of a packed training graph, its frozen weights handed in
-   * @param attention over the adapters of tasks, if the graph has such
+   * @param session of a packed training graph
+   * @param ofShortAnswers of the graph for those, if there is one
    * @param tokensPerPass most tokens that go through the model at once, whose activations are held:
    *     an update with more is divided between its sequences; 0 for any number
    */
   PackedObjective(
       ModelConfig config,
-      Session session,
-      ParameterVector weights,
-      @Nullable TaskAttention attention,
+      Supplier<TrainingSession> session,
+      @Nullable Supplier<TrainingSession> ofShortAnswers,
       int tokensPerPass,
       Kernels kernels) {
     this.kernels = kernels;
     this.config = config;
     this.tokensPerPass = tokensPerPass;
-    this.session = new TrainingSession(session, weights, attention);
-    this.binding = this.session.newBinding();
+    this.way = new Way(session);
+    this.wayOfShortAnswers = ofShortAnswers == null ? null : new Way(ofShortAnswers);
+  }
+
+  private Way wayOf(PackedSequences packed) {
+    Way shorter = wayOfShortAnswers;
+    return shorter != null && packed.labels().length <= SHORT * packed.sequences().size()
+        ? shorter
+        : way;
   }
 
   @Override
   public double gradient(Batch batch, RandomKey randomness, ParameterVector gradient) {
     Pass pass = new Pass(List.of(batch), List.of(randomness), 1);
+    PackedSequences packed = PackedSequences.of(List.of(batch));
+    TrainingSession session = wayOf(packed).session();
     session.beginAttention();
-    pass.run(PackedSequences.of(List.of(batch)), gradient);
+    pass.run(packed, gradient);
     session.addAttention(1);
     session.writeAttention(gradient);
     return pass.losses().getFirst();
@@ -78,6 +119,8 @@ public final class PackedObjective implements Objective<Batch> {
     Pass pass = new Pass(batches, keys, update.scale());
     List<PackedSequences> groups = groups(PackedSequences.of(batches));
     sum.begin(groups.size(), 1);
+    // Where adapters are watched or weighed there is one way for all.
+    TrainingSession session = wayOf(groups.getFirst()).session();
     session.beginMagnitudes(kernels);
     session.beginAttention();
     for (PackedSequences group : groups) {
@@ -140,6 +183,9 @@ public final class PackedObjective implements Objective<Batch> {
     }
 
     void run(PackedSequences packed, ParameterVector gradient) {
+      Way taken = wayOf(packed);
+      TrainingSession session = taken.session();
+      Binding binding = taken.binding();
       session.bindGradient(binding, gradient);
       int tokens = packed.sourceTokens();
       int bounds = packed.sequences().size() + 1;
@@ -150,10 +196,10 @@ public final class PackedObjective implements Objective<Batch> {
       }
       List<Labelled> labelled =
           switch (config) {
-            case T5Config t5 -> bindTargets(binding, packed, t5);
-            case LlamaConfig llama -> bindAnswers(binding, packed, llama);
+            case T5Config t5 -> bindTargets(session, binding, packed, t5);
+            case LlamaConfig llama -> bindAnswers(session, binding, packed, llama);
           };
-      bindAttention(packed);
+      bindAttention(session, binding, packed);
       int count = labelled.size();
       session.bindLongs(
           binding, "labels", labelled.stream().mapToLong(Labelled::label).toArray(), count, 1);
@@ -172,20 +218,15 @@ public final class PackedObjective implements Objective<Batch> {
     }
 
     /** The scale is in the weights of the tokens. */
-    private void bindAttention(PackedSequences packed) {
+    private void bindAttention(TrainingSession session, Binding binding, PackedSequences packed) {
       List<Sequence> sequences = packed.sequences();
       session.bindAttention(
           binding,
-          source ->
-              sequences.stream().map(s -> source.text(packed.batchOf(s), s.row())).toList());
-      bindOwners(TaskAttentionConfig.SOURCE_TEXTS, sequences.stream().mapToInt(Sequence::length));
-      bindOwners(
-          TaskAttentionConfig.TARGET_TEXTS, sequences.stream().mapToInt(Sequence::targetLength));
-    }
-
-    private void bindOwners(String name, IntStream lengths) {
-      long[] owners = TaskAttention.owners(lengths);
-      session.bindOwners(binding, name, owners, owners.length);
+          source -> sequences.stream().map(s -> source.text(packed.batchOf(s), s.row())).toList());
+      long[] sources = TaskAttention.owners(sequences.stream().mapToInt(Sequence::length));
+      long[] targets = TaskAttention.owners(sequences.stream().mapToInt(Sequence::targetLength));
+      session.bindOwners(binding, TaskAttentionConfig.SOURCE_TEXTS, sources, sources.length);
+      session.bindOwners(binding, TaskAttentionConfig.TARGET_TEXTS, targets, targets.length);
     }
 
     private long[] dropoutKeys(PackedSequences packed) {
@@ -223,7 +264,8 @@ public final class PackedObjective implements Objective<Batch> {
     };
   }
 
-  private List<Labelled> bindTargets(Binding binding, PackedSequences packed, T5Config t5) {
+  private List<Labelled> bindTargets(
+      TrainingSession session, Binding binding, PackedSequences packed, T5Config t5) {
     long[] labels = packed.labels();
     long[] decoderIds = new long[labels.length];
     List<Labelled> labelled = new ArrayList<>(labels.length);
@@ -244,7 +286,8 @@ public final class PackedObjective implements Objective<Batch> {
   }
 
   /** The token at a position is learned from the row of the position before. */
-  private List<Labelled> bindAnswers(Binding binding, PackedSequences packed, LlamaConfig llama) {
+  private List<Labelled> bindAnswers(
+      TrainingSession session, Binding binding, PackedSequences packed, LlamaConfig llama) {
     List<Labelled> labelled = new ArrayList<>();
     long at = 0;
     for (Sequence sequence : packed.sequences()) {
@@ -280,11 +323,14 @@ public final class PackedObjective implements Objective<Batch> {
 
   @Override
   public @Nullable ParameterVector magnitudes() {
-    return session.magnitudes();
+    return way.session().magnitudes();
   }
 
   @Override
   public void close() {
-    session.close();
+    way.close();
+    if (wayOfShortAnswers != null) {
+      wayOfShortAnswers.close();
+    }
   }
 }

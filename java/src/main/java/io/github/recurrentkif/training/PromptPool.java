@@ -1,14 +1,9 @@
 package io.github.recurrentkif.training;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
-
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterVector;
-import io.github.recurrentkif.model.LlamaConfig;
-import io.github.recurrentkif.model.ModelConfig;
 import io.github.recurrentkif.model.PromptPoolConfig;
-import io.github.recurrentkif.model.T5Config;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Comparator;

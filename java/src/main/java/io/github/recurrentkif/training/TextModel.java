@@ -159,16 +159,20 @@ public final class TextModel implements AutoCloseable {
       return paddedObjective();
     }
     if (packed == null) {
+      TrainingArtifacts.GraphFile shorter = artifacts.packedTrainingOfShortAnswers();
       packed =
           new PackedObjective(
               model.config(),
-              open(graph, options.provider()),
-              weights,
-              attention,
+              () -> training(graph),
+              shorter == null ? null : () -> training(shorter),
               tokensPerPass,
               kernels);
     }
     return packed;
+  }
+
+  private TrainingSession training(TrainingArtifacts.GraphFile graph) {
+    return new TrainingSession(open(graph, options.provider()), weights, attention);
   }
 
   /** Over padded micro-batches on the stock runtime; it gives logits as well. */

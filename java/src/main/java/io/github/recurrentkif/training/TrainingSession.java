@@ -37,8 +37,7 @@ final class TrainingSession implements AutoCloseable {
    * @param session its frozen weights handed in; closed with this
    * @param attention over the adapters of tasks, if the graph has such
    */
-  TrainingSession(
-      Session session, ParameterVector weights, @Nullable TaskAttention attention) {
+  TrainingSession(Session session, ParameterVector weights, @Nullable TaskAttention attention) {
     this.attention = attention;
     this.session = session;
     this.weights = weights;
