@@ -32,6 +32,12 @@ public final class RunFolder implements AutoCloseable {
   /** Changes when a folder of an older version could no longer be resumed. */
   static final int VERSION = 1;
 
+  /** In the folder of a sweep: its runs as planned. */
+  public static final String SWEEP_PLAN = "sweep.json";
+
+  /** In the folder of a sweep: where its runs are. */
+  public static final String SWEEP_RUNS = "runs";
+
   static final String CONFIGURATION = "configuration.json";
   static final String PROVENANCE = "provenance.json";
   static final String RESULT = "result.json";

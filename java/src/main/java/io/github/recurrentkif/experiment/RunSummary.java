@@ -58,7 +58,7 @@ public record RunSummary(
   }
 
   /**
-   * All runs in and below a folder, by name.
+   * All runs in and below a folder, by name; those of a sweep in the order of its plan.
    *
    * @throws InputException if there is no such folder
    */
@@ -66,14 +66,16 @@ public record RunSummary(
     if (!Files.isDirectory(folder)) {
       throw new InputException(folder + ": no such folder; name the one that holds the runs");
     }
+    PlannedOrder planned = new PlannedOrder();
     try (var paths = Files.walk(folder, DEPTH)) {
       return paths
           .filter(Files::isDirectory)
           .filter(RunFolder::holdsRun)
           // A pretraining keeps a folder of the same kind inside its model.
           .filter(run -> Files.isRegularFile(run.resolve(RunFolder.PROVENANCE)))
+          .map(planned::place)
           .sorted()
-          .map(RunSummary::of)
+          .map(place -> of(place.run()))
           .toList();
     } catch (IOException e) {
       throw InputException.unreadable(folder, e);

@@ -89,6 +89,14 @@ class SweepTest {
     assertTrue(runs.said().contains("4 runs, 3 to do"), runs.said());
     assertTrue(runs.said().contains("recurrent-kif"), runs.said());
 
+    // Others are tested against the same method as in the table of the sweep.
+    for (Path named : List.of(whole, whole.resolve("runs"))) {
+      assertEquals(
+          0, runs.inThisProcess(List.of("compare", named.toString(), "--format=csv")), runs.said());
+      assertTrue(
+          runs.said().contains(Files.readString(whole.resolve("comparison.csv"))), runs.said());
+    }
+
     Path output = folder.resolve("disturbed");
     Path planted = output.resolve("runs").resolve(RUNS.get(1)).resolve("something.txt");
     Files.createDirectories(planted.getParent());

@@ -35,7 +35,7 @@ import tools.jackson.databind.json.JsonMapper;
  */
 public record SweepFolder(Path path) {
 
-  private static final String PLAN = "sweep.json";
+  private static final String PLAN = RunFolder.SWEEP_PLAN;
   private static final String LOCK = "sweep.lock";
   private static final String SPEEDS = "speeds.json";
   private static final JsonMapper JSON =
@@ -43,7 +43,7 @@ public record SweepFolder(Path path) {
 
   /** Where the runs are. */
   public Path runs() {
-    return path.resolve("runs");
+    return path.resolve(RunFolder.SWEEP_RUNS);
   }
 
   public Path run(PlannedRun run) {
