@@ -1,12 +1,19 @@
 package io.github.recurrentkif.memory;
 
 import java.io.IOException;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
+import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** Folders that appear whole or not at all: filled beside their place, then renamed. */
@@ -28,8 +35,13 @@ public final class AtomicFolder {
    * @throws IOException if it cannot be written; nothing is left behind
    */
   public static void write(Path folder, Content content) throws IOException {
-    Path parent = Files.createDirectories(folder.toAbsolutePath().normalize().resolveSibling(""));
-    Path temporary = Files.createTempDirectory(parent, "." + folder.getFileName() + ".tmp-");
+    Path parent = parent(folder);
+    try {
+      Files.createDirectories(parent);
+    } catch (FileAlreadyExistsException e) {
+      throw new NotDirectoryException(e.getFile());
+    }
+    Path temporary = Files.createTempDirectory(parent, prefix(folder));
     try {
       content.writeTo(temporary);
       Files.deleteIfExists(folder);
@@ -42,6 +54,31 @@ public final class AtomicFolder {
       }
       throw e;
     }
+  }
+
+  /** What processes left that died while they wrote this folder, and what others write now. */
+  public static List<Path> unfinished(Path folder) {
+    Path parent = parent(folder);
+    String prefix = prefix(folder);
+    DirectoryStream.Filter<Path> begun =
+        entry -> entry.getFileName().toString().startsWith(prefix) && Files.isDirectory(entry);
+    List<Path> unfinished = new ArrayList<>();
+    try (DirectoryStream<Path> entries = Files.newDirectoryStream(parent, begun)) {
+      entries.forEach(unfinished::add);
+    } catch (IOException | DirectoryIteratorException e) {
+      // Where nothing can be listed, nothing is known; whoever writes will say what is wrong.
+      return List.of();
+    }
+    Collections.sort(unfinished);
+    return unfinished;
+  }
+
+  private static Path parent(Path folder) {
+    return folder.toAbsolutePath().normalize().resolveSibling("");
+  }
+
+  private static String prefix(Path folder) {
+    return "." + folder.toAbsolutePath().normalize().getFileName() + ".tmp-";
   }
 
   /** Deletes a folder with all that is in it; does nothing where there is none. */

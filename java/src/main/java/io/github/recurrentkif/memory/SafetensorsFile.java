@@ -43,7 +43,7 @@ public final class SafetensorsFile implements TensorSource {
     if (size < SafetensorsHeader.LENGTH_BYTES) {
       throw new MalformedSafetensorsException(
           file,
-          "it holds %d bytes, less than the %d of a header's length"
+          "it holds %d bytes, less than the %d of a header's length; it may be cut short: fetch it again"
               .formatted(size, SafetensorsHeader.LENGTH_BYTES));
     }
     long length = bytes.get(LENGTH, 0);
