@@ -345,7 +345,7 @@ final class FuseCommand implements Callable<Integer> {
     boolean average = normalize != null ? normalize : rule.equals("linear");
     List<Double> factors =
         named.stream().map(model -> scale * model.weight() / (average ? sum : 1)).toList();
-    ConcatenatedAdapter.write(output, named.stream().map(Named::path).toList(), factors);
+    ConcatenatedAdapter.write(output, named.stream().map(Named::path).toList(), factors, record());
     terminal.out().println(output);
   }
 

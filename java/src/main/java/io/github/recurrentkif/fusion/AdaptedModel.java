@@ -49,21 +49,11 @@ public final class AdaptedModel implements Weights {
   public static AdaptedModel open(Path adapter, StoredModel model, Products products) {
     LoraConfig config = StoredAdapter.loraOf(adapter);
     AdaptedModel adapted = new AdaptedModel(adapter, model, config.scale(), products);
-    try (SafetensorsFile file = AdapterFile.open(adapter)) {
-      for (String name : file.names()) {
-        AdapterName.parse(name)
-            .ifPresentOrElse(
-                parsed -> {
-                  if (parsed.isA()) {
-                    adapted.add(file, parsed);
-                  }
-                },
-                () -> {
-                  throw new InputException(
-                      "%s: tensor '%s' is no factor of a LoRA pair (…lora_A.weight or …lora_B.weight)"
-                          .formatted(adapter.resolve(PeftAdapter.WEIGHTS), name));
-                });
-      }
+    try (SafetensorsFile file = AdapterFile.open(adapter, config.rank())) {
+      file.names().stream()
+          .flatMap(name -> AdapterName.parse(name).stream())
+          .filter(AdapterName::isA)
+          .forEach(name -> adapted.add(file, name));
     }
     return adapted;
   }
@@ -75,21 +65,12 @@ public final class AdaptedModel implements Weights {
           "%s: it adapts '%s', which %s does not hold; give the adapter's own base model"
               .formatted(adapter, weight, model.place()));
     }
-    if (!file.contains(name.b())) {
-      throw new InputException(
-          "%s: tensor '%s' is missing beside '%s'".formatted(file.path(), name.b(), name.a()));
-    }
     Shape a = file.shape(name.a());
     Shape b = file.shape(name.b());
     Shape w = model.shape(weight);
-    if (a.rank() != 2
-        || b.rank() != 2
-        || w.rank() != 2
-        || a.dimension(0) != b.dimension(1)
-        || b.dimension(0) != w.dimension(0)
-        || a.dimension(1) != w.dimension(1)) {
+    if (w.rank() != 2 || b.dimension(0) != w.dimension(0) || a.dimension(1) != w.dimension(1)) {
       throw new InputException(
-          "%s: factors of '%s' have shapes %s and %s, which do not multiply to %s of %s"
+          "%s: factors of '%s' have shapes %s and %s, which do not multiply to %s of %s; give the adapter's own base model"
               .formatted(adapter, weight, a, b, w, model.place()));
     }
     try (Arena arena = Arena.ofConfined()) {
@@ -105,6 +86,11 @@ public final class AdaptedModel implements Weights {
   @Override
   public String place() {
     return adapter.toString();
+  }
+
+  @Override
+  public Path file(String tensor) {
+    return factors.containsKey(tensor) ? adapter.resolve(PeftAdapter.WEIGHTS) : model.file(tensor);
   }
 
   @Override

@@ -20,6 +20,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.SequencedMap;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
@@ -38,15 +39,17 @@ public final class ConcatenatedAdapter {
    * Writes the adapter; the folder appears when it is whole.
    *
    * @param weights c_i, one for each adapter
-   * @throws InputException if the adapters do not adapt the same weights
+   * @param record of how it was made, for {@code fusion.json}
+   * @throws InputException if the adapters do not adapt the same weights, or are none
    */
-  public static void write(Path output, List<Path> adapters, List<Double> weights) {
+  public static void write(
+      Path output, List<Path> adapters, List<Double> weights, Map<String, Object> record) {
     FusedFolder.requireFree(output);
     List<LoraConfig> configs = adapters.stream().map(StoredAdapter::loraOf).toList();
     List<SafetensorsFile> files = new ArrayList<>();
     try (Arena arena = Arena.ofConfined()) {
-      for (Path adapter : adapters) {
-        files.add(AdapterFile.open(adapter));
+      for (int i = 0; i < adapters.size(); i++) {
+        files.add(AdapterFile.open(adapters.get(i), configs.get(i).rank()));
       }
       SafetensorsFile first = files.getFirst();
       for (SafetensorsFile file : files) {
@@ -54,11 +57,7 @@ public final class ConcatenatedAdapter {
       }
       List<StoredTensor> tensors = new ArrayList<>();
       for (String name : first.names()) {
-        AdapterName parsed =
-            AdapterName.parse(name)
-                .orElseThrow(
-                    () ->
-                        new InputException(first + ": '" + name + "' is no factor of a LoRA pair"));
+        AdapterName parsed = AdapterName.parse(name).orElseThrow();
         tensors.add(
             parsed.isA()
                 ? stack(name, files, arena)
@@ -75,6 +74,7 @@ public final class ConcatenatedAdapter {
                 adapters.getFirst().resolve(PeftAdapter.CONFIG),
                 folder.resolve(PeftAdapter.CONFIG),
                 rank);
+            FusedFolder.writeRecord(folder, record);
           });
     } catch (IOException e) {
       throw InputException.unwritable(output, e);
@@ -139,8 +139,13 @@ public final class ConcatenatedAdapter {
       float factor = (float) (weights.get(i) * configs.get(i).scale());
       for (long row = 0; row < rows; row++) {
         for (long column = 0; column < width; column++) {
-          float value = part.getAtIndex(JAVA_FLOAT, row * width + column);
-          all.setAtIndex(JAVA_FLOAT, row * columns + left + column, factor * value);
+          float value = factor * part.getAtIndex(JAVA_FLOAT, row * width + column);
+          if (!Float.isFinite(value)) {
+            throw new InputException(
+                "%s: tensor '%s' is too large for F32 once it is multiplied by %s, its weight and scale; choose a smaller weight"
+                    .formatted(files.get(i).path(), name, factor));
+          }
+          all.setAtIndex(JAVA_FLOAT, row * columns + left + column, value);
         }
       }
       left += width;

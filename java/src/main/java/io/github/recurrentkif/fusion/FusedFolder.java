@@ -11,6 +11,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -45,11 +46,35 @@ public final class FusedFolder {
     this.type = type;
   }
 
-  /** The tensors that a fusion has to compute; others (whole numbers) are copied. */
+  /**
+   * The tensors that a fusion has to compute; others (whole numbers) are copied.
+   *
+   * @throws InputException if there is none, or one of a type that is neither
+   */
   public List<String> fused() {
-    return pattern.names().stream()
-        .filter(name -> StoredWeights.isSupported(pattern.dataType(name)))
-        .toList();
+    List<String> fused = new ArrayList<>();
+    for (String name : pattern.names()) {
+      DataType stored = pattern.dataType(name);
+      if (StoredWeights.isSupported(stored)) {
+        fused.add(name);
+      } else if (!isWhole(stored)) {
+        throw new InputException(
+            "%s: tensor '%s' holds %s; F32, F16 and BF16 can be merged: convert it"
+                .formatted(pattern.file(name), name, stored));
+      }
+    }
+    if (fused.isEmpty()) {
+      throw new InputException(
+          pattern.place() + ": holds no tensor of F32, F16 or BF16, and no others can be merged");
+    }
+    return fused;
+  }
+
+  private static boolean isWhole(DataType type) {
+    return switch (type) {
+      case BOOL, U8, I8, U16, I16, U32, I32, U64, I64 -> true;
+      default -> false;
+    };
   }
 
   /**
@@ -71,22 +96,27 @@ public final class FusedFolder {
               String name = file.getKey().getFileName().toString();
               writeFile(folder.resolve(name), file.getValue(), fusion);
             }
-            Files.write(folder.resolve("fusion.json"), json().writeValueAsBytes(record));
+            writeRecord(folder, record);
           });
     } catch (IOException e) {
       throw InputException.unwritable(output, e);
     }
   }
 
+  static void writeRecord(Path folder, Map<String, Object> record) throws IOException {
+    Files.write(folder.resolve("fusion.json"), json().writeValueAsBytes(record));
+  }
+
   /**
    * @throws InputException if something stands there
    */
   public static void requireFree(Path output) {
-    if (!Files.exists(output)) {
+    if (!Files.exists(output, LinkOption.NOFOLLOW_LINKS)) {
       return;
     }
     boolean empty = false;
-    if (Files.isDirectory(output)) {
+    // The result would take the place of a link, not of what it leads to.
+    if (Files.isDirectory(output, LinkOption.NOFOLLOW_LINKS)) {
       try (DirectoryStream<Path> entries = Files.newDirectoryStream(output)) {
         empty = !entries.iterator().hasNext();
       } catch (IOException e) {

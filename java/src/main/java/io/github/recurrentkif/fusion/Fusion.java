@@ -119,10 +119,29 @@ public final class Fusion implements AutoCloseable {
           progress.accept(count);
         });
     if (notFinite.get() > 0) {
+      NotFinite.requireNone(tensor, inputs());
       throw new InputException(
-          "tensor '%s': %d of the %d results are infinite or no number; its inputs hold such, or the result is too large for %s"
+          "tensor '%s': %d of the %d results are too large for %s; choose a wider type (--dtype), or smaller weights"
               .formatted(tensor, notFinite.get(), elements, type));
     }
+  }
+
+  /** All that a result is made of. */
+  private List<Weights> inputs() {
+    List<Weights> inputs = new ArrayList<>();
+    switch (rule) {
+      case Combine combine -> {
+        if (combine.taskVectors()) {
+          inputs.add(base());
+        }
+      }
+      case ByImportance merge -> {
+        inputs.add(base());
+        merge.importances().forEach(importance -> inputs.addAll(importance.files()));
+      }
+    }
+    inputs.addAll(models);
+    return inputs;
   }
 
   private void checkStop() {
@@ -170,6 +189,9 @@ public final class Fusion implements AutoCloseable {
       thresholds = magnitudes(tensor, combine.density());
     }
     float[] bounds = thresholds;
+    // What is not taken shows in no result, nor, where signs have to agree, does NaN; thresholds
+    // are found from all elements.
+    boolean unseen = combine.sparsity() == FusionRule.Sparsity.RANDOM || Float.isNaN(thresholds[0]);
     return (worker, out, first, count) -> {
       List<StoredWeights> runs = new ArrayList<>(models.size());
       for (int i = 0; i < models.size(); i++) {
@@ -179,8 +201,17 @@ public final class Fusion implements AutoCloseable {
           combine.taskVectors()
               ? base().read(tensor, first, count, worker.buffer(1))
               : runs.getFirst();
-      return kernels.combine(out, origin, runs, weights, bounds, combination, first);
+      long found = unseen ? notFinite(runs, origin) : 0;
+      return found + kernels.combine(out, origin, runs, weights, bounds, combination, first);
     };
+  }
+
+  /** How many of these runs have task vectors that are not finite. */
+  private long notFinite(List<StoredWeights> runs, StoredWeights origin) {
+    return runs.stream()
+        .map(run -> kernels.range(new StoredScore.Difference(run, origin), Bounds.OF_NOTHING))
+        .filter(range -> !(range.high() < Float.POSITIVE_INFINITY))
+        .count();
   }
 
   /** The key that a tensor's elements are drawn with: it follows from its name. */
@@ -208,7 +239,7 @@ public final class Fusion implements AutoCloseable {
     Histograms upper = new Histograms(models.size());
     count(tensor, scores, upper, null);
     for (int i = 0; i < places.length; i++) {
-      upper.requireNumbers(i, tensor, models.get(i).place());
+      requireNumbers(upper, i, tensor);
       places[i] = Selection.place(upper.counts[i], elements - taken);
     }
     Histograms lower = new Histograms(models.size());
@@ -263,13 +294,6 @@ public final class Fusion implements AutoCloseable {
             a, files.files().get(1).read(tensor, first, count, worker.buffer(buffer + 1)));
   }
 
-  /** Where the scores of one of the two models come from, for messages. */
-  private String place(ByImportance merge, int number) {
-    return merge.importances().isEmpty()
-        ? models.get(number).place()
-        : merge.importances().get(number).files().getFirst().place();
-  }
-
   /** The scores of a run, where nothing else of it has been read. */
   private Scores scores(ByImportance merge) {
     if (merge.importances().isEmpty()) {
@@ -313,7 +337,7 @@ public final class Fusion implements AutoCloseable {
       for (int model = 0; model < 2; model++) {
         // Of no scores at all, the greatest is minus infinity.
         if (!(found.of[model].high() < Float.POSITIVE_INFINITY)) {
-          throw noNumbers(place(merge, model), tensor);
+          throw scoresTooLarge(tensor, model);
         }
       }
     }
@@ -331,8 +355,8 @@ public final class Fusion implements AutoCloseable {
     Histograms upper = new Histograms(2);
     for (String tensor : tensors) {
       count(tensor, scores, upper, null);
-      upper.requireNumbers(0, tensor, place(merge, 0));
-      upper.requireNumbers(1, tensor, place(merge, 1));
+      requireNumbers(upper, 0, tensor);
+      requireNumbers(upper, 1, tensor);
     }
     // Both neighbours of a quantile, for both models; each bin is looked into once.
     Selection.Place[] below = new Selection.Place[2];
@@ -387,12 +411,13 @@ public final class Fusion implements AutoCloseable {
       }
     }
 
-    void requireNumbers(int model, String tensor, String place) {
+    boolean holdsNumbersOnly(int model) {
       for (int i = INFINITE; i < FusionKernels.HISTOGRAM_SIZE; i++) {
         if (counts[model][i] > 0) {
-          throw noNumbers(place, tensor);
+          return false;
         }
       }
+      return true;
     }
   }
 
@@ -406,10 +431,26 @@ public final class Fusion implements AutoCloseable {
     }
   }
 
-  static InputException noNumbers(String place, String tensor) {
-    return new InputException(
-        "%s: tensor '%s' holds values that are infinite or no number; it cannot be merged"
-            .formatted(place, tensor));
+  private void requireNumbers(Histograms upper, int model, String tensor) throws IOException {
+    if (!upper.holdsNumbersOnly(model)) {
+      throw scoresTooLarge(tensor, model);
+    }
+  }
+
+  /**
+   * Why scores are not finite, where no input is to blame.
+   *
+   * @throws InputException if one is
+   */
+  private InputException scoresTooLarge(String tensor, int model) throws IOException {
+    NotFinite.requireNone(tensor, inputs());
+    String why = "differs from the base by what is too large for F32; leave the model out";
+    Weights held = models.get(model);
+    if (rule instanceof ByImportance merge && !merge.importances().isEmpty()) {
+      why = "times that of the other file of importances is too large for F32; scale one down";
+      held = merge.importances().get(model).files().getFirst();
+    }
+    return new InputException("%s: tensor '%s' %s".formatted(held.file(tensor), tensor, why));
   }
 
   private void count(

@@ -108,9 +108,9 @@ public final class StoredModel implements Weights {
     return source.shape(name);
   }
 
-  /** The file that holds a tensor. */
-  Path file(String name) {
-    return locations.apply(name).file();
+  @Override
+  public Path file(String tensor) {
+    return locations.apply(tensor).file();
   }
 
   @Override

@@ -5,6 +5,7 @@ import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.Shape;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.List;
 
 /** Named tensors that are read a run of elements at a time, by any number of threads. */
@@ -12,6 +13,9 @@ public sealed interface Weights extends AutoCloseable permits StoredModel, Adapt
 
   /** For messages: the folder or file. */
   String place();
+
+  /** For messages: the file that a tensor comes from. */
+  Path file(String tensor);
 
   /** In the order they are stored. */
   List<String> names();

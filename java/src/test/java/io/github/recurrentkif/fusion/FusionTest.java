@@ -293,8 +293,14 @@ final class FusionTest {
     Path broken = model("broken", Float.NaN);
     for (FusionRule rule :
         List.of(
+            rule(false, Sparsity.EVERY, false, true, 1, 1),
             rule(true, Sparsity.LARGE, true, true, 1, 1),
             rule(true, Sparsity.EVERY, false, false, 1, 1),
+            // Drawn or not, and where signs have to agree, which NaN never does.
+            rule(true, Sparsity.RANDOM, false, false, 1, 1),
+            rule(true, Sparsity.RANDOM, true, false, 1, 1),
+            // So few that nothing of a tensor is taken.
+            new Combine(true, Sparsity.LARGE, 1e-9, true, true, 1, 5, List.of(1.0, 1.0)),
             new ByImportance(0.8, Scope.GLOBAL, MergeRule.referenceMasks(), List.of()),
             new ByImportance(0, Scope.GLOBAL, new MergeRule.Soft(1), List.of()),
             new ByImportance(0, Scope.TENSOR, new MergeRule.Soft(1), List.of()))) {
@@ -302,12 +308,74 @@ final class FusionTest {
           assertThrows(
               InputException.class, () -> fuse("out", base, List.of(base, broken), rule, 2));
       String message = String.valueOf(error.getMessage());
-      assertTrue(message.contains("'large'"), message);
+      Path file = broken.resolve(SafetensorsFolder.SINGLE);
+      assertTrue(message.startsWith(file + ": tensor 'large' holds NaN at [0, 0]"), message);
       assertFalse(Files.exists(folder.resolve("out")));
     }
     try (var left = Files.list(folder)) {
       assertEquals(List.of(), left.filter(p -> p.toString().contains(".tmp-")).toList());
     }
+  }
+
+  @Test
+  void namesTheBaseOrTheImportancesThatHoldSuch() throws IOException {
+    Path base = model("base", 0);
+    Path broken = model("broken", Float.POSITIVE_INFINITY);
+    String words = broken.resolve(SafetensorsFolder.SINGLE) + ": tensor 'large' holds Infinity";
+    Combine ties = rule(true, Sparsity.LARGE, true, true, 1, 1);
+    InputException error =
+        assertThrows(InputException.class, () -> fuse("out", broken, List.of(base, base), ties, 2));
+    assertTrue(String.valueOf(error.getMessage()).startsWith(words), error.getMessage());
+    try (StoredModel sound = StoredModel.open(base);
+        StoredModel infinite = StoredModel.open(broken)) {
+      ImportanceFiles one = new ImportanceFiles(List.of(sound));
+      ImportanceFiles two = new ImportanceFiles(List.of(sound, infinite));
+      for (MergeRule.Weighting weighting :
+          List.of(MergeRule.referenceMasks(), new MergeRule.Soft(1))) {
+        ByImportance rule = new ByImportance(0.8, Scope.GLOBAL, weighting, List.of(one, two));
+        error =
+            assertThrows(
+                InputException.class, () -> fuse("out", base, List.of(base, base), rule, 2));
+        assertTrue(String.valueOf(error.getMessage()).startsWith(words), error.getMessage());
+      }
+    }
+  }
+
+  @Test
+  void refusesWhatIsFiniteButTooLarge() throws IOException {
+    Path least = model("least", -3e38f);
+    Path greatest = model("greatest", 3e38f);
+    for (FusionRule rule :
+        List.of(
+            rule(true, Sparsity.EVERY, false, false, 1),
+            rule(true, Sparsity.LARGE, true, true, 1),
+            rule(true, Sparsity.RANDOM, false, false, 1))) {
+      InputException error =
+          assertThrows(InputException.class, () -> fuse("out", least, List.of(greatest), rule, 2));
+      String message = String.valueOf(error.getMessage());
+      assertTrue(message.contains("'large'") && message.contains("too large for F32"), message);
+    }
+  }
+
+  @Test
+  void refusesTensorsThatItWouldHaveToCopyThoughTheyAreWeights() throws IOException {
+    Path wide = Files.createDirectories(folder.resolve("wide"));
+    try (Arena arena = Arena.ofConfined()) {
+      List<StoredTensor> tensors = new ArrayList<>();
+      for (DataType type : List.of(DataType.F32, DataType.F64)) {
+        Shape shape = Shape.of(2);
+        MemorySegment zeros = arena.allocate(type.bytes(shape), 8);
+        tensors.add(new StoredTensor("of-" + type, type, shape, zeros));
+      }
+      SafetensorsWriter.write(
+          wide.resolve(SafetensorsFolder.SINGLE), tensors, new LinkedHashMap<>());
+    }
+    InputException error =
+        assertThrows(
+            InputException.class,
+            () -> fuse("out", null, List.of(wide), rule(false, Sparsity.EVERY, false, true, 1), 1));
+    String message = String.valueOf(error.getMessage());
+    assertTrue(message.contains("'of-F64' holds F64"), message);
   }
 
   @Test
@@ -400,7 +468,8 @@ final class FusionTest {
     Path first = adapter("first", 2);
     Path second = adapter("second", 3);
     Path out = folder.resolve("out");
-    ConcatenatedAdapter.write(out, List.of(first, second), List.of(0.5, 2.0));
+    ConcatenatedAdapter.write(out, List.of(first, second), List.of(0.5, 2.0), Map.of());
+    assertTrue(Files.exists(out.resolve("fusion.json")));
     double[] expected = new double[15];
     add(expected, first, 2, 0.5 * 2); // alpha is 4
     add(expected, second, 3, 2.0 * 4 / 3);
@@ -421,7 +490,7 @@ final class FusionTest {
     Files.delete(weights);
     write(
         broken, "adapter_model.safetensors", Map.of(A, Shape.of(2, 3), B, Shape.of(5, 2)), 1 / 0f);
-    requireRefused(base, sound, broken, "infinite or no number");
+    requireRefused(base, sound, broken, "lora_A.weight' holds Infinity at [0, 0]");
     Files.write(weights, Arrays.copyOf(Files.readAllBytes(weights), 200));
     requireRefused(base, sound, broken, broken + ": cannot be read");
     try (Arena arena = Arena.ofConfined()) {
@@ -434,6 +503,22 @@ final class FusionTest {
       SafetensorsWriter.write(weights, wide, new LinkedHashMap<>());
     }
     requireRefused(base, sound, broken, "holds F64; F32, F16 and BF16 can be merged");
+
+    for (Shape shape : List.of(Shape.of(6), Shape.of(), Shape.of(2, 3, 1), Shape.of(3, 3))) {
+      Files.delete(weights);
+      write(broken, "adapter_model.safetensors", Map.of(A, shape, B, Shape.of(5, 2)), 0);
+      String words = "'%s': expected shape [2, in], found %s".formatted(A, shape);
+      requireRefused(base, sound, broken, words);
+      InputException error =
+          assertThrows(InputException.class, () -> AdapterFile.requirePairs(broken, 2));
+      assertTrue(String.valueOf(error.getMessage()).contains(words), error.getMessage());
+    }
+    Files.delete(weights);
+    write(broken, "adapter_model.safetensors", Map.of(A, Shape.of(2, 3), B, Shape.of(10)), 0);
+    requireRefused(base, sound, broken, "'%s': expected shape [out, 2], found [10]".formatted(B));
+    Files.delete(weights);
+    write(broken, "adapter_model.safetensors", Map.of(B, Shape.of(5, 2)), 0);
+    requireRefused(base, sound, broken, "'%s' is missing beside '%s'".formatted(A, B));
   }
 
   /** As a sum of adapters, and applied to a model; nothing is left behind. */
@@ -445,7 +530,7 @@ final class FusionTest {
           List.of(
               assertThrows(
                   InputException.class,
-                  () -> ConcatenatedAdapter.write(out, both, List.of(1.0, 1.0))),
+                  () -> ConcatenatedAdapter.write(out, both, List.of(1.0, 1.0), Map.of())),
               assertThrows(
                   InputException.class,
                   () -> AdaptedModel.open(broken, model, new ReferenceProducts())))) {
