@@ -2,6 +2,7 @@ package io.github.recurrentkif.cli;
 
 import io.github.recurrentkif.experiment.Build;
 import io.github.recurrentkif.fusion.AdaptedModel;
+import io.github.recurrentkif.fusion.AdapterFile;
 import io.github.recurrentkif.fusion.ConcatenatedAdapter;
 import io.github.recurrentkif.fusion.FusedFolder;
 import io.github.recurrentkif.fusion.Fusion;
@@ -24,10 +25,14 @@ import io.github.recurrentkif.kernels.Products;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.kernels.cuda.CudaProducts;
 import io.github.recurrentkif.kernels.reference.ReferenceProducts;
+import io.github.recurrentkif.memory.AtomicFolder;
 import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.LoraConfig;
+import io.github.recurrentkif.model.PeftAdapter;
 import io.github.recurrentkif.model.StoredAdapter;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -42,6 +47,8 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.ObjectMapper;
 
 /** {@code kif fuse}: merges weights that others trained. */
 @Command(
@@ -205,9 +212,14 @@ final class FuseCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (output.toString().isEmpty()) {
+      throw new InputException("--output: expected the folder to write, found an empty text");
+    }
     FusedFolder.requireFree(output);
     List<Named> named = named();
+    requireFactors(named);
     requireApart(named);
+    tellUnfinished();
     boolean anyAdapter = named.stream().anyMatch(model -> StoredModel.isAdapter(model.path()));
     if (anyAdapter && adapters == null) {
       throw new InputException(
@@ -239,6 +251,7 @@ final class FuseCommand implements Callable<Integer> {
       }
       FusionRule chosen = rule(named, opened);
       StoredModel pattern = origin != null ? origin : (StoredModel) weights.getFirst();
+      requireConfiguration(pattern.path());
       weights.forEach(model -> Mismatch.requireNone(pattern, model));
       if (chosen instanceof ByImportance merge) {
         merge.importances().stream()
@@ -259,9 +272,9 @@ final class FuseCommand implements Callable<Integer> {
    * @throws InputException if the result would lie within a folder that is merged
    */
   private void requireApart(List<Named> named) {
-    Path result = output.toAbsolutePath().normalize();
+    Path result = withoutLinks(output);
     Stream.concat(named.stream().map(Named::path), Stream.ofNullable(base))
-        .filter(input -> result.startsWith(input.toAbsolutePath().normalize()))
+        .filter(input -> result.startsWith(withoutLinks(input)))
         .findFirst()
         .ifPresent(
             input -> {
@@ -269,6 +282,71 @@ final class FuseCommand implements Callable<Integer> {
                   "%s lies within %s, which is merged; name a folder outside of it"
                       .formatted(output, input));
             });
+  }
+
+  /** Where a path leads, as far as it leads anywhere by now. */
+  private static Path withoutLinks(Path path) {
+    Path whole = path.toAbsolutePath().normalize();
+    for (Path there = whole; there != null; there = there.getParent()) {
+      try {
+        return there.toRealPath().resolve(there.relativize(whole)).normalize();
+      } catch (IOException e) {
+        // Not there yet: the folder above may be.
+      }
+    }
+    return whole;
+  }
+
+  /** A merge that is killed outright leaves its folder; nobody else would ever name it. */
+  private void tellUnfinished() {
+    for (Path left : AtomicFolder.unfinished(output)) {
+      terminal
+          .err()
+          .println(
+              "note: %s is of a merge that was killed, or that still runs; delete it if none does"
+                  .formatted(left));
+    }
+  }
+
+  /**
+   * @throws InputException if a folder whose configuration the result is to have holds none
+   */
+  private static void requireConfiguration(Path folder) {
+    if (!Files.isDirectory(folder)) {
+      return;
+    }
+    String name = StoredModel.isAdapter(folder) ? PeftAdapter.CONFIG : "config.json";
+    Path file = folder.resolve(name);
+    if (!Files.isRegularFile(file)) {
+      throw new InputException(
+          "%s: there is no %s in it, without which nothing could load the result; put the model's own there, or name a file of weights to merge these alone"
+              .formatted(folder, name));
+    }
+    try {
+      if (!new ObjectMapper().readTree(file.toFile()).isObject()) {
+        throw new InputException(file + ": expected a JSON object; fetch it again");
+      }
+    } catch (JacksonException e) {
+      throw new InputException(
+          file + ": not valid JSON: " + e.getOriginalMessage() + "; fetch it again", e);
+    }
+  }
+
+  /**
+   * @throws InputException if a factor is not finite in float32, or the weights add up to nothing
+   *     by which they are to be divided
+   */
+  private void requireFactors(List<Named> named) {
+    if (!Float.isFinite((float) scale)) {
+      throw new InputException("--scale must be finite in float32, not " + scale);
+    }
+    boolean every = rule.equals("linear") || rule.equals("task-arithmetic");
+    boolean average = normalize != null ? normalize : rule.equals("linear");
+    if (every && average && (float) named.stream().mapToDouble(Named::weight).sum() == 0) {
+      throw new InputException(
+          "the weights of --model add up to 0, by which the result is to be divided; choose others,"
+              + " or --no-normalize");
+    }
   }
 
   private Products openProducts() {
@@ -297,18 +375,26 @@ final class FuseCommand implements Callable<Integer> {
     long elements =
         folder.fused().stream().mapToLong(t -> weights.getFirst().shape(t).elements()).sum();
     long work = Fusion.work(chosen, elements);
-    try (Progress progress =
-            new Progress(terminal, "fuse", "million weights", Math.max(1, work / MILLION));
-        Advance advance = new Advance(progress);
-        Fusion fusion =
-            new Fusion(kernels, count, origin, weights, chosen, advance::by, interruption)) {
+    Progress progress =
+        new Progress(terminal, "fuse", "million weights", Math.max(1, work / MILLION));
+    Advance advance = new Advance(progress);
+    boolean done = false;
+    try (Fusion fusion =
+        new Fusion(kernels, count, origin, weights, chosen, advance::by, interruption)) {
       folder.write(output, fusion, record());
+      done = true;
+    } finally {
+      if (done) {
+        progress.close();
+      } else {
+        progress.abandon();
+      }
     }
     terminal.out().println(output);
   }
 
   /** Adds up what several threads have done. */
-  private static final class Advance implements AutoCloseable {
+  private static final class Advance {
 
     private final Progress progress;
     private long done;
@@ -319,11 +405,6 @@ final class FuseCommand implements Callable<Integer> {
 
     synchronized void by(long elements) {
       done += elements;
-      progress.at(done / MILLION, "");
-    }
-
-    @Override
-    public void close() {
       progress.at(done / MILLION, "");
     }
   }
@@ -349,14 +430,22 @@ final class FuseCommand implements Callable<Integer> {
     terminal.out().println(output);
   }
 
-  private static void requireSameAdapters(List<Named> named) {
+  private void requireSameAdapters(List<Named> named) {
     LoraConfig first = StoredAdapter.loraOf(named.getFirst().path());
-    for (Named model : named) {
-      if (!StoredModel.isAdapter(model.path())) {
+    if (base != null && !StoredModel.isAdapter(base)) {
+      throw new InputException(
+          base
+              + ": a full model; where factors are merged, --base is the adapter that they were"
+              + " trained from; --adapters products merges into a model");
+    }
+    List<Path> all =
+        Stream.concat(named.stream().map(Named::path), Stream.ofNullable(base)).toList();
+    for (Path model : all) {
+      if (!StoredModel.isAdapter(model)) {
         throw new InputException(
-            model.path() + ": a full model among adapters; --adapters products can merge both");
+            model + ": a full model among adapters; --adapters products can merge both");
       }
-      LoraConfig config = StoredAdapter.loraOf(model.path());
+      LoraConfig config = StoredAdapter.loraOf(model);
       if (config.rank() != first.rank() || config.alpha() != first.alpha()) {
         throw new InputException(
             "%s has r = %d and lora_alpha = %s, %s has %d and %s: their factors cannot be merged; use --adapters products"
@@ -364,10 +453,11 @@ final class FuseCommand implements Callable<Integer> {
                     named.getFirst().path(),
                     first.rank(),
                     first.alpha(),
-                    model.path(),
+                    model,
                     config.rank(),
                     config.alpha()));
       }
+      AdapterFile.requirePairs(model, config.rank());
     }
   }
 
@@ -416,13 +506,14 @@ final class FuseCommand implements Callable<Integer> {
   private static double number(String option, String text) {
     try {
       double value = Double.parseDouble(text);
-      if (Double.isFinite(value)) {
+      if (Float.isFinite((float) value)) {
         return value;
       }
     } catch (NumberFormatException e) {
       // said below
     }
-    throw new InputException(option + ": expected a number, found '" + text + "'");
+    throw new InputException(
+        option + ": expected a number that is finite in float32, found '" + text + "'");
   }
 
   private FusionRule rule(List<Named> named, Deque<Weights> opened) {

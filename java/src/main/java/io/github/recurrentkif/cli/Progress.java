@@ -111,6 +111,12 @@ public final class Progress implements AutoCloseable {
     out.flush();
   }
 
+  /** Takes the line away: what was done came to nothing, and whoever stopped it says why. */
+  void abandon() {
+    erase();
+    out.flush();
+  }
+
   private void show(String line) {
     if (live) {
       // A line that wraps could not be erased.

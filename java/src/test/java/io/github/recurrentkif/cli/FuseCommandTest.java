@@ -17,6 +17,8 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -91,6 +93,54 @@ class FuseCommandTest {
   }
 
   @Test
+  @DisabledOnOs(OS.WINDOWS) // Links need rights there.
+  void links_lead_no_result_into_what_is_merged_and_are_not_replaced() throws IOException {
+    Path link = Files.createSymbolicLink(folder.resolve("link"), model);
+    assertRefused(
+        fuse("--rule=linear", "--model=" + model, "--output=" + link.resolve("inside")),
+        "lies within " + model);
+    Path dangling = Files.createSymbolicLink(folder.resolve("dangling"), folder.resolve("no"));
+    assertRefused(
+        fuse("--rule=linear", "--model=" + model, "--output=" + dangling), "exists already");
+    assertTrue(Files.isSymbolicLink(dangling));
+  }
+
+  @Test
+  void what_a_killed_merge_left_is_named() throws IOException {
+    Path left = Files.createDirectory(folder.resolve(".merged.tmp-17"));
+    Outcome outcome = fuse("--rule=linear", "--model=" + model, "--output=" + output);
+    assertEquals(0, outcome.status, outcome.message);
+    assertTrue(outcome.message.contains(left + " is of a merge that was killed"), outcome.message);
+  }
+
+  @Test
+  void a_model_without_a_configuration_is_refused_and_its_file_is_not() throws IOException {
+    Path config = model.resolve("config.json");
+    Files.writeString(config, "{nothing");
+    assertRefused(
+        fuse("--rule=linear", "--model=" + model, "--output=" + output), "not valid JSON");
+    Files.delete(config);
+    assertRefused(
+        fuse("--rule=linear", "--model=" + model, "--output=" + output), "no config.json in it");
+    Path file = model.resolve(WEIGHTS);
+    Outcome outcome = fuse("--rule=linear", "--model=" + file, "--output=" + output);
+    assertEquals(0, outcome.status, outcome.message);
+  }
+
+  @Test
+  void a_refusal_is_one_line() throws IOException {
+    Outcome outcome =
+        fuse(
+            "--rule=linear",
+            "--model=" + model + "=3e38",
+            "--model=" + model + "=3e38",
+            "--no-normalize",
+            "--output=" + output);
+    assertRefused(outcome, "too large for F32");
+    assertEquals(1, outcome.message.lines().count(), outcome.message);
+  }
+
+  @Test
   void a_file_cut_short_is_refused() throws IOException {
     Path cut = SmallModel.writeModel(folder.resolve("cut"));
     byte[] whole = Files.readAllBytes(cut.resolve(WEIGHTS));
@@ -139,6 +189,41 @@ class FuseCommandTest {
         "expected a number");
     assertRefused(
         fuse("--rule=kif", "--base=" + model, "--new=" + model, "--output=" + output), "--old");
+    assertRefused(
+        fuse(
+            "--rule=linear",
+            "--model=" + model + "=1",
+            "--model=" + model + "=-1",
+            "--output=" + output),
+        "add up to 0");
+    assertRefused(
+        fuse("--rule=linear", "--model=" + model + "=1e39", "--output=" + output), "finite");
+    assertRefused(
+        fuse("--rule=linear", "--scale=NaN", "--model=" + model, "--output=" + output), "--scale");
+    assertRefused(fuse("--rule=linear", "--model=" + model, "--output="), "--output: expected");
+  }
+
+  @Test
+  void factors_of_another_rank_than_said_and_a_full_model_as_their_base_are_refused()
+      throws IOException {
+    Path run = folder.resolve("run");
+    TestRuns runs = new TestRuns(folder);
+    assertEquals(
+        0, runs.inThisProcess(runs.train("sequential-lora", run, "epochs=1")), runs.said());
+    Path adapter;
+    try (Stream<Path> adapters = Files.list(run.resolve("adapters"))) {
+      adapter = adapters.sorted().toList().getFirst();
+    }
+    String factors = "--adapters=factors";
+    assertRefused(
+        fuse("--rule=ties", factors, "--base=" + model, "--model=" + adapter, "--output=" + output),
+        model + ": a full model; where factors are merged");
+    Path config = adapter.resolve("adapter_config.json");
+    Files.writeString(
+        config, Files.readString(config).replaceFirst("\"r\" : [0-9]+", "\"r\" : 77"));
+    assertRefused(
+        fuse("--rule=linear", factors, "--model=" + adapter, "--output=" + output),
+        "expected shape [77, in]");
   }
 
   @ParameterizedTest
