@@ -13,7 +13,9 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HexFormat;
 import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
 import org.jspecify.annotations.Nullable;
 
 /** Folders that appear whole or not at all: filled beside their place, then renamed. */
@@ -41,7 +43,7 @@ public final class AtomicFolder {
     } catch (FileAlreadyExistsException e) {
       throw new NotDirectoryException(e.getFile());
     }
-    Path temporary = Files.createTempDirectory(parent, prefix(folder));
+    Path temporary = newFolder(parent, prefix(folder));
     try {
       content.writeTo(temporary);
       Files.deleteIfExists(folder);
@@ -79,6 +81,15 @@ public final class AtomicFolder {
 
   private static String prefix(Path folder) {
     return "." + folder.toAbsolutePath().normalize().getFileName() + ".tmp-";
+  }
+
+  /**
+   * Makes a folder of a name that nothing has, which others may read as they may any new one; what
+   * the JDK makes for temporary files is its owner's alone.
+   */
+  public static Path newFolder(Path parent, String prefix) throws IOException {
+    String random = HexFormat.of().toHexDigits(ThreadLocalRandom.current().nextLong());
+    return Files.createDirectory(parent.resolve(prefix + random));
   }
 
   /** Deletes a folder with all that is in it; does nothing where there is none. */

@@ -173,7 +173,7 @@ public record StoredAdapter(Path folder, AdapterConfig config) {
       Files.createDirectories(parent);
       String prefix = folder.getFileName() + ".tmp-";
       deleteLeftovers(parent, prefix);
-      Path temporary = Files.createTempDirectory(parent, prefix);
+      Path temporary = AtomicFolder.newFolder(parent, prefix);
       writeConfig(temporary.resolve(PeftAdapter.CONFIG), config, model.peftTaskType(), base);
       writeWeights(temporary.resolve(PeftAdapter.WEIGHTS), weights);
       AtomicFolder.delete(folder);

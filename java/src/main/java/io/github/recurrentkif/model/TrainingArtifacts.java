@@ -115,7 +115,7 @@ public record TrainingArtifacts(
       ModelConfig config, Trainables trainables, boolean dropout, Precision precision, Path folder)
       throws IOException {
     Files.createDirectories(folder.getParent());
-    Path temporary = Files.createTempDirectory(folder.getParent(), "unfinished-");
+    Path temporary = AtomicFolder.newFolder(folder.resolveSibling(""), "unfinished-");
     List<ModelGraph> graphs = graphs(config, trainables, dropout, precision);
     for (ModelGraph graph : graphs) {
       Files.write(temporary.resolve(graph.name() + ".onnx"), onnx(graph));
