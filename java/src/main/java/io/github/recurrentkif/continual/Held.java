@@ -6,6 +6,9 @@ import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.Retention;
 import io.github.recurrentkif.training.Update;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SequencedMap;
 
 /** Holds a model, on samples of the memory, to what it did before a task. */
 final class Held<B> implements AutoCloseable {
@@ -46,8 +49,8 @@ final class Held<B> implements AutoCloseable {
   }
 
   /** The weights before the task. */
-  ParameterVector before() {
-    return before;
+  SequencedMap<String, ParameterVector> vectors() {
+    return new LinkedHashMap<>(Map.of("before", before));
   }
 
   @Override

@@ -6,7 +6,6 @@ import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.Outcome;
 import io.github.recurrentkif.training.Retention;
-import java.util.LinkedHashMap;
 import java.util.SequencedMap;
 
 /**
@@ -43,9 +42,7 @@ public final class Lfpt5<B> implements ContinualMethod<B> {
 
   @Override
   public SequencedMap<String, ParameterVector> vectors() {
-    SequencedMap<String, ParameterVector> vectors = new LinkedHashMap<>();
-    vectors.put("before", held.before());
-    return vectors;
+    return held.vectors();
   }
 
   @Override

@@ -9,7 +9,6 @@ import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.Outcome;
 import io.github.recurrentkif.training.Retention;
 import java.lang.foreign.MemorySegment;
-import java.util.LinkedHashMap;
 import java.util.SequencedMap;
 
 /**
@@ -73,9 +72,7 @@ public final class SaptLora<B> implements ContinualMethod<B> {
 
   @Override
   public SequencedMap<String, ParameterVector> vectors() {
-    SequencedMap<String, ParameterVector> vectors = new LinkedHashMap<>();
-    vectors.put("before", held.before());
-    return vectors;
+    return held.vectors();
   }
 
   @Override

@@ -115,8 +115,7 @@ public final class CausalDecoder implements Decoder {
   }
 
   private void bindOwners(int[] owners, int rows, int length) {
-    long[] each = new long[rows * length];
-    Arrays.setAll(each, i -> owners[i / length]);
+    long[] each = TaskAttention.owners(owners, rows, length);
     String name = TaskAttentionConfig.SOURCE_TEXTS;
     binding.bindInput(name, Tensor.int64(scratch.longs(name, each), rows, length));
   }

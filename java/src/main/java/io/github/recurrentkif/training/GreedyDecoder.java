@@ -122,8 +122,7 @@ public final class GreedyDecoder implements Decoder {
   }
 
   private void bindOwners(Binding binding, String name, int[] owners, int rows, int length) {
-    long[] each = new long[rows * length];
-    Arrays.setAll(each, i -> owners[i / length]);
+    long[] each = TaskAttention.owners(owners, rows, length);
     binding.bindInput(name, Tensor.int64(scratch.longs(name, each), rows, length));
   }
 

@@ -44,7 +44,14 @@ final class TaskAttention implements Retention<Batch> {
 
   /** Whose text each token belongs to, where every text has so many. */
   static long[] owners(int texts, int length) {
-    return owners(IntStream.generate(() -> length).limit(texts));
+    return owners(IntStream.range(0, texts).toArray(), texts, length);
+  }
+
+  /** The same where other texts than the first ones are in the rows. */
+  static long[] owners(int[] texts, int rows, int length) {
+    long[] owners = new long[rows * length];
+    Arrays.setAll(owners, i -> texts[i / length]);
+    return owners;
   }
 
   /** Whose text each token belongs to, where the texts have these lengths. */

@@ -37,12 +37,18 @@ public final class CrossEntropy implements Operator {
   @Override
   public Value forward(Nodes nodes) {
     probabilities = nodes.softmax(logits);
-    // The largest probability is exp(largest logit) / sum, so no exponentials are taken twice.
-    Value logSum =
-        nodes.subtract(
-            nodes.maximumOverLastAxis(logits), nodes.log(nodes.maximumOverLastAxis(probabilities)));
+    Value logSum = logSum(nodes, logits, probabilities);
     tokenLosses = nodes.subtract(logSum, nodes.pickFromRows(logits, labels));
     return nodes.sumOfAll(nodes.multiply(tokenLosses, weights));
+  }
+
+  /**
+   * The logarithm of the sum of exponentials of each row, [rows, 1]. The largest probability is
+   * exp(largest logit) / sum, so no exponentials are taken twice.
+   */
+  static Value logSum(Nodes nodes, Value logits, Value probabilities) {
+    return nodes.subtract(
+        nodes.maximumOverLastAxis(logits), nodes.log(nodes.maximumOverLastAxis(probabilities)));
   }
 
   /** [rows, 1]: the cross-entropy of each row, not weighted. */

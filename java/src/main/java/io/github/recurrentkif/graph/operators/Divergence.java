@@ -41,14 +41,11 @@ public final class Divergence implements Operator {
     // log t_v - log p_v = wanted_v - logits_v + a number for the row, and t sums up to 1.
     Value apart = nodes.sum(nodes.multiply(t, nodes.subtract(wanted, logits)), true, 1);
     Value rows =
-        nodes.add(apart, nodes.subtract(logSum(nodes, logits, p), logSum(nodes, wanted, t)));
+        nodes.add(
+            apart,
+            nodes.subtract(
+                CrossEntropy.logSum(nodes, logits, p), CrossEntropy.logSum(nodes, wanted, t)));
     return nodes.sumOfAll(nodes.multiply(rows, weights));
-  }
-
-  /** The largest probability is exp(largest logit) / sum, so no exponentials are taken twice. */
-  private static Value logSum(Nodes nodes, Value logits, Value probabilities) {
-    return nodes.subtract(
-        nodes.maximumOverLastAxis(logits), nodes.log(nodes.maximumOverLastAxis(probabilities)));
   }
 
   @Override
