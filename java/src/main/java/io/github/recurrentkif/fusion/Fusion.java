@@ -400,14 +400,17 @@ public final class Fusion implements AutoCloseable {
     private static final int INFINITE = Float.floatToIntBits(Float.POSITIVE_INFINITY) >>> 15;
 
     private final long[][] counts;
+    private final int[] more = new int[FusionKernels.HISTOGRAM_SIZE];
 
     Histograms(int models) {
       counts = new long[models][FusionKernels.HISTOGRAM_SIZE];
     }
 
-    synchronized void add(int model, MemorySegment run) {
-      for (int i = 0; i < FusionKernels.HISTOGRAM_SIZE; i++) {
-        counts[model][i] += Integer.toUnsignedLong(run.getAtIndex(JAVA_INT, i));
+    synchronized void add(int model, MemorySegment histogram) {
+      MemorySegment.copy(histogram, JAVA_INT, 0, more, 0, more.length);
+      long[] sums = counts[model];
+      for (int i = 0; i < more.length; i++) {
+        sums[i] += Integer.toUnsignedLong(more[i]);
       }
     }
 
@@ -475,19 +478,22 @@ public final class Fusion implements AutoCloseable {
         (worker, first, count) -> {
           checkStop();
           for (int model = 0; model < into.counts.length; model++) {
-            MemorySegment counts = worker.counts().fill((byte) 0);
+            MemorySegment counts = worker.counts(model);
             StoredScore score = scores.of(worker, tensor, model, first, count);
             if (places == null) {
               kernels.histogram(score, counts);
             } else {
               kernels.histogramBelow(score, places[model].prefix(), counts);
             }
-            into.add(model, counts);
+          }
+          if (worker.counted(count)) {
+            worker.takeCounts(into::add);
           }
           if (isPass) {
             progress.accept(count);
           }
         });
+    workers.takeCounts(into::add);
   }
 
   private Weights base() {

@@ -22,15 +22,20 @@ final class Workers implements AutoCloseable {
   /** What one thread works with. */
   static final class Worker {
 
+    /** Counts are unsigned int32; taken far before one of them could be full. */
+    private static final long MOST_COUNTED = 1L << 31;
+
+    private final Arena arena;
     private final MemorySegment[] buffers;
-    private final MemorySegment counts;
+    private final List<MemorySegment> histograms = new ArrayList<>();
+    private long counted;
 
     private Worker(int buffers, Arena arena) {
+      this.arena = arena;
       this.buffers = new MemorySegment[buffers];
       for (int i = 0; i < buffers; i++) {
         this.buffers[i] = arena.allocate(RUN * Float.BYTES, 64);
       }
-      this.counts = arena.allocate((long) FusionKernels.HISTOGRAM_SIZE * Integer.BYTES, 64);
     }
 
     /** Room for a run of any type. */
@@ -38,10 +43,34 @@ final class Workers implements AutoCloseable {
       return buffers[number];
     }
 
-    /** Room for a histogram. */
-    MemorySegment counts() {
-      return counts;
+    /** A histogram of what this worker alone counts of a model, until {@link #takeCounts}. */
+    MemorySegment counts(int model) {
+      while (histograms.size() <= model) {
+        histograms.add(arena.allocate((long) FusionKernels.HISTOGRAM_SIZE * Integer.BYTES, 64));
+      }
+      return histograms.get(model);
     }
+
+    /** Says that so many scores of each model were counted; whether the counts must be taken. */
+    boolean counted(long scores) {
+      counted += scores;
+      return counted > MOST_COUNTED;
+    }
+
+    /** Hands out the histograms, if anything was counted, and begins anew. */
+    void takeCounts(Counts counts) {
+      for (int model = 0; counted > 0 && model < histograms.size(); model++) {
+        counts.of(model, histograms.get(model));
+        histograms.get(model).fill((byte) 0);
+      }
+      counted = 0;
+    }
+  }
+
+  /** Takes the histogram of a model. */
+  @FunctionalInterface
+  interface Counts {
+    void of(int model, MemorySegment histogram);
   }
 
   /** One run: elements first to first+count. */
@@ -92,6 +121,11 @@ final class Workers implements AutoCloseable {
               }));
     }
     await(running);
+  }
+
+  /** What all workers have counted. */
+  void takeCounts(Counts counts) {
+    workers.forEach(worker -> worker.takeCounts(counts));
   }
 
   private static void await(List<Future<?>> running) throws IOException {
