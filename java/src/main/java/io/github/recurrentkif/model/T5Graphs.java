@@ -48,16 +48,20 @@ final class T5Graphs implements ModelGraphs {
         new ModelGraph("packed_training_model_of_short_answers", graph, rows.dropoutPlaces()));
   }
 
-  /** What drops elements of an encoded row for an adapter, or watches it, needs the row itself. */
+  /**
+   * What drops elements of an encoded row for an adapter needs the row itself; observed are all.
+   */
   private boolean mayAsk(boolean dropout) {
     if (!Layers.isLinear(trainables) || !(trainables instanceof Trainables.Adapter adapter)) {
       return false;
     }
     LoraConfig lora = adapter.lora();
     String cross = T5Blocks.crossAttention(0);
-    return lora == null
-        || !(lora.adapts(cross + ".k") || lora.adapts(cross + ".v"))
-        || (!lora.observed() && !(dropout && lora.dropout() > 0));
+    if (lora == null) {
+      return true;
+    }
+    boolean drops = dropout && lora.dropout() > 0;
+    return !lora.observed() && !(drops && (lora.adapts(cross + ".k") || lora.adapts(cross + ".v")));
   }
 
   @Override

@@ -53,6 +53,9 @@ class PackedTrainingTest {
   /** The same, where the usual graph is taken. */
   private static final String LONG_ANSWERS = "t5 with long answers";
 
+  /** With adapters that have nothing to do with the attention to the text. */
+  private static final String OTHER_LAYERS = "t5 with adapters of other layers";
+
   @TempDir private static Path builtIn;
 
   @BeforeAll
@@ -146,7 +149,7 @@ class PackedTrainingTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"t5", "qwen3"})
+  @ValueSource(strings = {"t5", OTHER_LAYERS, "qwen3"})
   void magnitudesOfAnObservedAdapterDoNotCountPadding(String name) throws Exception {
     Trace packed = train(name, operators(), 1, 0, Precision.FLOAT32, true);
     Trace padded = train(name, List.of(), 1, 0, Precision.FLOAT32, true);
@@ -237,6 +240,7 @@ class PackedTrainingTest {
         switch (name) {
           case "t5" -> List.of("q", "v");
           case SHORT_ANSWERS, LONG_ANSWERS -> List.of("k", "v");
+          case OTHER_LAYERS -> List.of("wo");
           default -> List.of("q_proj", "v_proj", "down_proj");
         });
   }
