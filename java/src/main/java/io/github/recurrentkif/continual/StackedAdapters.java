@@ -71,16 +71,17 @@ final class StackedAdapters implements AutoCloseable {
       }
     }
     for (ParameterLayout.Tensor tensor : own.factors().layout().tensors()) {
+      if (LoraModule.isPart(tensor)) {
+        continue;
+      }
+      float[] factors = new float[Math.toIntExact(tensor.elements())];
       if (tensor.name().equals(TaskAttentionConfig.KEYS)) {
         int width = Math.toIntExact(tensor.shape().dimension(1));
-        float[] factors = new float[Math.toIntExact(tensor.elements())];
         Arrays.fill(factors, number * width, (number + 1) * width, 1);
-        own.factors().upload(tensor.name(), MemorySegment.ofArray(factors));
-      } else if (!LoraModule.isPart(tensor)) {
-        float[] factors = new float[Math.toIntExact(tensor.elements())];
+      } else {
         Arrays.fill(factors, 1);
-        own.factors().upload(tensor.name(), MemorySegment.ofArray(factors));
       }
+      own.factors().upload(tensor.name(), MemorySegment.ofArray(factors));
     }
     task = number;
   }

@@ -159,7 +159,10 @@ final class PretrainingSamples {
         Files.readAllLines(file).stream().filter(line -> !line.isBlank()).forEach(lines::add);
       } catch (IOException e) {
         throw new InputException(
-            file + ": the text cannot be read: " + InputException.reason(e) + "; check the recipe",
+            file
+                + ": the text cannot be read: "
+                + InputException.reason(file, e)
+                + "; check the recipe",
             e);
       }
     }

@@ -83,7 +83,7 @@ public final class RunFolder implements AutoCloseable {
       return locked(folder);
     } catch (IOException e) {
       throw new InputException(
-          folder + ": the run folder cannot be made: " + InputException.reason(e), e);
+          folder + ": the run folder cannot be made: " + InputException.reason(folder, e), e);
     }
   }
 
@@ -121,7 +121,7 @@ public final class RunFolder implements AutoCloseable {
       return run;
     } catch (IOException e) {
       throw new InputException(
-          folder + ": the run folder cannot be opened: " + InputException.reason(e), e);
+          folder + ": the run folder cannot be opened: " + InputException.reason(folder, e), e);
     }
   }
 

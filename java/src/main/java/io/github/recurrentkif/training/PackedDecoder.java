@@ -285,7 +285,7 @@ public final class PackedDecoder implements Decoder {
   /** Whose text each of some rows belongs to, if the graph asks. */
   private void bindOwners(Binding target, String name, List<long[]> rows) {
     if (attention != null) {
-      long[] owners = TaskAttention.owners(rows.stream().mapToInt(tokens -> tokens.length));
+      long[] owners = TaskAttention.owners(lengths(rows));
       target.bindInput(name, Tensor.int64(scratch.longs(name, owners), owners.length));
     }
   }

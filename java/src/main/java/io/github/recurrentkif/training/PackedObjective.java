@@ -223,8 +223,10 @@ public final class PackedObjective implements Objective<Batch> {
       session.bindAttention(
           binding,
           source -> sequences.stream().map(s -> source.text(packed.batchOf(s), s.row())).toList());
-      long[] sources = TaskAttention.owners(sequences.stream().mapToInt(Sequence::length));
-      long[] targets = TaskAttention.owners(sequences.stream().mapToInt(Sequence::targetLength));
+      long[] sources =
+          TaskAttention.owners(sequences.stream().mapToInt(Sequence::length).toArray());
+      long[] targets =
+          TaskAttention.owners(sequences.stream().mapToInt(Sequence::targetLength).toArray());
       session.bindOwners(binding, TaskAttentionConfig.SOURCE_TEXTS, sources, sources.length);
       session.bindOwners(binding, TaskAttentionConfig.TARGET_TEXTS, targets, targets.length);
     }

@@ -130,8 +130,6 @@ public final class PaddedObjective implements Objective<Batch> {
     Binding binding = bindings.computeIfAbsent(extents(batch), _ -> newBinding());
     session.bindGradient(binding, gradient);
     bindBatch(binding, batch, false);
-    session.bindAttention(binding, source -> source.texts(batch));
-    bindOwners(binding, batch);
     bindDropout(binding, batch, randomness);
     binding.run();
     session.addMagnitudes(kernels);
@@ -184,8 +182,6 @@ public final class PaddedObjective implements Objective<Batch> {
     session.beginAttention();
     try (Binding once = session.newBinding()) {
       bindBatch(once, batch, true);
-      session.bindAttention(once, source -> source.texts(batch));
-      bindOwners(once, batch);
       once.bindOutput("logits", Tensor.float32(logits, rows, config.vocabularySize()));
       once.run();
     }
@@ -202,6 +198,8 @@ public final class PaddedObjective implements Objective<Batch> {
       case T5Config t5 -> bindBatch(target, batch, t5);
       case LlamaConfig llama -> bindBatch(target, batch, llama, everyLogit);
     }
+    session.bindAttention(target, source -> source.texts(batch));
+    bindOwners(target, batch);
   }
 
   private void bindBatch(Binding target, Batch batch, T5Config t5) {

@@ -13,7 +13,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
-import java.util.stream.LongStream;
 
 /**
  * How much each task's adapter takes part in a text, and the gradient of what decides it; {@link
@@ -55,12 +54,14 @@ final class TaskAttention implements Retention<Batch> {
   }
 
   /** Whose text each token belongs to, where the texts have these lengths. */
-  static long[] owners(IntStream lengths) {
-    int[] each = lengths.toArray();
-    return IntStream.range(0, each.length)
-        .boxed()
-        .flatMapToLong(text -> LongStream.generate(() -> text).limit(each[text]))
-        .toArray();
+  static long[] owners(int[] lengths) {
+    long[] owners = new long[Arrays.stream(lengths).sum()];
+    int at = 0;
+    for (int text = 0; text < lengths.length; text++) {
+      Arrays.fill(owners, at, at + lengths[text], text);
+      at += lengths[text];
+    }
+    return owners;
   }
 
   /** The attention paid to some texts, [texts, tasks], on the model's device. */
@@ -209,10 +210,11 @@ final class TaskAttention implements Retention<Batch> {
 
     private double[] largest(long[] text) {
       double[] largest = new double[width];
-      for (int j = 0; j < width && text.length > 0; j++) {
-        int element = j;
-        largest[j] =
-            Arrays.stream(text).mapToDouble(id -> source.embedding(id, element)).max().orElse(0);
+      Arrays.fill(largest, text.length == 0 ? 0 : Double.NEGATIVE_INFINITY);
+      for (long token : text) {
+        for (int j = 0; j < width; j++) {
+          largest[j] = Math.max(largest[j], source.embedding(token, j));
+        }
       }
       return largest;
     }

@@ -96,7 +96,7 @@ public record SweepFolder(Path path) {
       }
       return lock;
     } catch (IOException e) {
-      throw new InputException(path + ": cannot be locked: " + InputException.reason(e), e);
+      throw new InputException(path + ": cannot be locked: " + InputException.reason(path, e), e);
     }
   }
 
@@ -113,7 +113,7 @@ public record SweepFolder(Path path) {
       Files.createDirectories(path);
     } catch (IOException e) {
       throw new InputException(
-          path + ": the folder cannot be made: " + InputException.reason(e), e);
+          path + ": the folder cannot be made: " + InputException.reason(path, e), e);
     }
   }
 
@@ -196,7 +196,7 @@ public record SweepFolder(Path path) {
     try {
       return Optional.of(Files.readString(file).strip());
     } catch (IOException e) {
-      return Optional.of(file + ": cannot be read: " + InputException.reason(e));
+      return Optional.of(file + ": cannot be read: " + InputException.reason(file, e));
     }
   }
 
@@ -209,7 +209,7 @@ public record SweepFolder(Path path) {
       Files.deleteIfExists(failure(run));
     } catch (IOException e) {
       throw new InputException(
-          failure(run) + ": cannot be removed: " + InputException.reason(e), e);
+          failure(run) + ": cannot be removed: " + InputException.reason(failure(run), e), e);
     }
   }
 
