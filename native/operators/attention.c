@@ -22,11 +22,12 @@
  * q, o [query rows, H * W], k, v [key rows, G * W], lse [H, query rows]. A few rows of s at a time
  * are held, so that memory grows with the length, not with its square.
  *
- * Forward alone, a sequence may have keys and values that were computed before: cached_keys,
- * cached_values [C, G * W] hold them in any order, and cached_rows [cached_offsets of the last] says
- * which rows they are, sequence behind sequence; several sequences may share rows. They come before
- * the keys in k. A sequence of a single query, as in decoding, goes over its keys one by one: then
- * packing them for the products of tiles would cost more than it wins.
+ * A sequence may have more keys and values, which come before its own: cached_keys, cached_values
+ * [C, G * W] hold them in any order, and cached_rows [cached_offsets of the last] says which rows they
+ * are, sequence behind sequence; several sequences may share rows. The gradient knows no cache but k
+ * and v themselves, whose rows are those of other sequences in the same call: what all give for a row
+ * is added up, sequence after sequence. A sequence of a single query, as in decoding, goes over its
+ * keys one by one: then packing them for the products of tiles would cost more than it wins.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -79,12 +80,14 @@ typedef struct {
   int64_t query_rows, key_rows, sequences;
   const int64_t *query_offsets, *key_offsets, *keys;
   const float *q, *k, *v, *bias;
-  const float *cached_keys, *cached_values; /* forward alone; k and v where none are */
+  const float *cached_keys, *cached_values; /* k and v where there are no others */
   const int64_t *cached_rows, *cached_offsets;
+  int64_t references; /* length of cached_rows */
   int64_t distances;
   float *o, *lse;                        /* forward */
   const float *go, *saved_o, *saved_lse; /* backward */
   float *dq, *dk, *dv;
+  float *shared_dk, *shared_dv; /* of each reference and group, [references, G * W] */
   int out_of_memory;
 } operands;
 
@@ -101,6 +104,8 @@ static OrtStatus *read(const kif_node *node, const kif_call *call, int first, in
   r->q = kif_floats(call, first);
   r->k = kif_floats(call, first + 1);
   r->v = kif_floats(call, first + 2);
+  r->cached_keys = r->k;
+  r->cached_values = r->v;
   int64_t key_sequences;
   TRY(kif_expect_offsets(call, offsets, r->query_rows, &r->sequences));
   TRY(kif_expect_offsets(call, offsets + 1, r->key_rows, &key_sequences));
@@ -126,6 +131,28 @@ static OrtStatus *read(const kif_node *node, const kif_call *call, int first, in
   return NULL;
 }
 
+/* The inputs from rows on: cached_rows, cached_offsets; rows of a cache with so many of them. */
+static OrtStatus *read_references(const kif_node *node, const kif_call *call, int rows,
+                                  int64_t cached, operands *r) {
+  TRY(kif_expect_vector(call, rows, -1));
+  r->references = call->inputs[rows].shape[0];
+  int64_t sequences;
+  TRY(kif_expect_offsets(call, rows + 1, r->references, &sequences));
+  if (sequences != r->sequences) {
+    return kif_refuse(node, "inputs 'query_offsets' and 'cached_offsets' must have one length, but have %lld and %lld",
+                      (long long)(r->sequences + 1), (long long)(sequences + 1));
+  }
+  r->cached_rows = kif_ints(call, rows);
+  for (int64_t i = 0; i < r->references; i++) {
+    if (r->cached_rows[i] < 0 || r->cached_rows[i] >= cached) {
+      return kif_refuse(node, "input 'cached_rows' must be below %lld, the rows of the cache, but has %lld",
+                        (long long)cached, (long long)r->cached_rows[i]);
+    }
+  }
+  r->cached_offsets = kif_ints(call, rows + 1);
+  return NULL;
+}
+
 /* The inputs from CACHED on: cached_keys, cached_values, cached_rows, cached_offsets. */
 static OrtStatus *read_cache(const kif_node *node, const kif_call *call, operands *r) {
   enum { CACHED = 7 };
@@ -136,33 +163,15 @@ static OrtStatus *read_cache(const kif_node *node, const kif_call *call, operand
                               "'cached_offsets' come together");
     }
   }
-  r->cached_keys = r->k;
-  r->cached_values = r->v;
   if (!call->inputs[CACHED].present) {
     return NULL;
   }
-  int64_t sequences;
   TRY(kif_expect_matrix(call, CACHED, -1, row));
   const int64_t cached = call->inputs[CACHED].shape[0];
   TRY(kif_expect_matrix(call, CACHED + 1, cached, row));
-  TRY(kif_expect_vector(call, CACHED + 2, -1));
-  const int64_t count = call->inputs[CACHED + 2].shape[0];
-  TRY(kif_expect_offsets(call, CACHED + 3, count, &sequences));
-  if (sequences != r->sequences) {
-    return kif_refuse(node, "inputs 'query_offsets' and 'cached_offsets' must have one length, but have %lld and %lld",
-                      (long long)(r->sequences + 1), (long long)(sequences + 1));
-  }
-  r->cached_rows = kif_ints(call, CACHED + 2);
-  for (int64_t i = 0; i < count; i++) {
-    if (r->cached_rows[i] < 0 || r->cached_rows[i] >= cached) {
-      return kif_refuse(node, "input 'cached_rows' must be below %lld, the rows of 'cached_keys', but has %lld",
-                        (long long)cached, (long long)r->cached_rows[i]);
-    }
-  }
   r->cached_keys = kif_floats(call, CACHED);
   r->cached_values = kif_floats(call, CACHED + 1);
-  r->cached_offsets = kif_ints(call, CACHED + 3);
-  return NULL;
+  return read_references(node, call, CACHED + 2, cached, r);
 }
 
 /* What one head of one sequence is about. */
@@ -573,26 +582,54 @@ static void differentiate(const operands *r, const part *p, int64_t i, int64_t k
   }
 }
 
+/* Where the gradients of a part's keys and values are added up: in their rows, or aside where some
+ * rows are shared. */
+typedef struct {
+  float *dk, *dv;
+  int64_t stride;
+} key_gradients;
+
+/* From aside to the sequence's own rows, and to those of its references. */
+static void spread(const operands *r, const part *p, int64_t group, const key_gradients *aside) {
+  const int64_t width = r->a->width, row = r->a->groups * width, column = group * width,
+                reference = p->cached_rows - r->cached_rows;
+  const size_t bytes = sizeof(float) * (size_t)width;
+  for (int64_t j = 0; j < p->keys; j++) {
+    const int shared = j < p->cached;
+    const int64_t to = (shared ? reference + j : p->first_key + j - p->cached) * row + column;
+    memcpy((shared ? r->shared_dk : r->dk) + to, aside->dk + j * width, bytes);
+    memcpy((shared ? r->shared_dv : r->dv) + to, aside->dv + j * width, bytes);
+  }
+}
+
+/* Adds what the sequences gave for the rows that they share, of one group. */
+static void add_shared(void *data, size_t group) {
+  const operands *r = data;
+  const int64_t width = r->a->width, row = r->a->groups * width;
+  for (int64_t i = 0; i < r->references; i++) {
+    const int64_t from = i * row + (int64_t)group * width,
+                  to = r->cached_rows[i] * row + (int64_t)group * width;
+    for (int64_t n = 0; n < width; n++) {
+      r->dk[to + n] += r->shared_dk[from + n];
+      r->dv[to + n] += r->shared_dv[from + n];
+    }
+  }
+}
+
 static void backward(void *data, size_t number) {
   operands *r = data;
   const attention *a = r->a;
   const int64_t width = a->width, sequence = (int64_t)number / a->groups,
                 group = (int64_t)number % a->groups, sharing = a->heads / a->groups,
-                q_row = a->heads * width, k_row = a->groups * width;
+                q_row = a->heads * width, k_row = a->groups * width, column = group * width;
   part p = part_of(r, sequence);
   const int64_t first = r->query_offsets[sequence], most = block_rows(&p);
-  const int64_t key_corner = r->key_offsets[sequence] * k_row + group * width;
-  if (r->dk != NULL) {
-    for (int64_t j = 0; j < p.keys; j++) {
-      memset(r->dk + key_corner + j * k_row, 0, sizeof(float) * (size_t)width);
-      memset(r->dv + key_corner + j * k_row, 0, sizeof(float) * (size_t)width);
-    }
-  }
   const int64_t column_size = right_size(p.how, width, p.keys),
                 row_size = right_size(p.how, p.keys, width),
-                block_size = right_size(p.how, most, width);
+                block_size = right_size(p.how, most, width),
+                gathered_size = p.cached == 0 ? 0 : p.keys * width;
   float *scratch = aligned_floats(2 * column_size + row_size + block_size + aside_size(p.how) +
-                                  (2 * most + 1) * p.stride);
+                                  (2 * most + 1) * p.stride + 3 * gathered_size);
   if (scratch == NULL) {
     r->out_of_memory = 1;
     return;
@@ -600,10 +637,25 @@ static void backward(void *data, size_t number) {
   float *packed_keys = scratch, *packed_values = packed_keys + column_size,
         *packed_key_rows = packed_values + column_size, *packed_block = packed_key_rows + row_size,
         *aside = packed_block + block_size, *s = aside + aside_size(p.how),
-        *dp = s + most * p.stride, *mask = dp + most * p.stride;
-  right_of_columns(p.how, r->k + key_corner, k_row, width, p.keys, packed_keys);
-  right_of_columns(p.how, r->v + key_corner, k_row, width, p.keys, packed_values);
-  right_of_rows(p.how, r->k + key_corner, k_row, p.keys, width, packed_key_rows);
+        *dp = s + most * p.stride, *mask = dp + most * p.stride, *together = mask + p.stride;
+  key_gradients to = {r->dk, r->dv, k_row};
+  if (p.cached > 0) {
+    to = (key_gradients){together + gathered_size, together + 2 * gathered_size, width};
+  } else if (r->dk != NULL) {
+    to.dk += p.first_key * k_row + column;
+    to.dv += p.first_key * k_row + column;
+  }
+  for (int64_t j = 0; j < p.keys && to.dk != NULL; j++) {
+    memset(to.dk + j * to.stride, 0, sizeof(float) * (size_t)width);
+    memset(to.dv + j * to.stride, 0, sizeof(float) * (size_t)width);
+  }
+  int64_t stride;
+  const float *rows =
+      gathered(&p, width, r->cached_keys + column, r->k + column, k_row, together, &stride);
+  right_of_columns(p.how, rows, stride, width, p.keys, packed_keys);
+  right_of_rows(p.how, rows, stride, p.keys, width, packed_key_rows);
+  rows = gathered(&p, width, r->cached_values + column, r->v + column, k_row, together, &stride);
+  right_of_columns(p.how, rows, stride, width, p.keys, packed_values);
   const int64_t depth = packed_depth(width, p.how);
   const panels keys = {packed_keys, depth}, values = {packed_values, depth},
                key_rows = {packed_key_rows, packed_depth(p.keys, p.how)};
@@ -626,13 +678,15 @@ static void backward(void *data, size_t number) {
       }
       if (r->dk != NULL) {
         right_of_rows(p.how, r->go + block, q_row, rows, width, packed_block);
-        multiply_held(p.how, 1, seen, width, rows, s, p.stride, packed, r->dv + key_corner, k_row,
-                      1, aside);
+        multiply_held(p.how, 1, seen, width, rows, s, p.stride, packed, to.dv, to.stride, 1, aside);
         right_of_rows(p.how, r->q + block, q_row, rows, width, packed_block);
-        multiply_held(p.how, 1, seen, width, rows, dp, p.stride, packed, r->dk + key_corner, k_row,
-                      1, aside);
+        multiply_held(p.how, 1, seen, width, rows, dp, p.stride, packed, to.dk, to.stride, 1,
+                      aside);
       }
     }
+  }
+  if (p.cached > 0 && r->dk != NULL) {
+    spread(r, &p, group, &to);
   }
   free(scratch);
 }
@@ -652,7 +706,7 @@ static OrtStatus *compute(const kif_node *node, kif_call *call) {
 }
 
 static OrtStatus *compute_grad(const kif_node *node, kif_call *call) {
-  enum { GO, Q, K, V, O, LSE, OFFSETS };
+  enum { GO, Q, K, V, O, LSE, OFFSETS, ROWS = OFFSETS + 4 };
   operands r = {0};
   TRY(read(node, call, Q, OFFSETS, &r));
   const int64_t heads = r.a->heads, width = r.a->width, groups = r.a->groups;
@@ -662,10 +716,30 @@ static OrtStatus *compute_grad(const kif_node *node, kif_call *call) {
   r.go = kif_floats(call, GO);
   r.saved_o = kif_floats(call, O);
   r.saved_lse = kif_floats(call, LSE);
+  if (call->inputs[ROWS].present != call->inputs[ROWS + 1].present) {
+    return kif_refuse(node, "inputs 'cached_rows' and 'cached_offsets' come together");
+  }
+  if (call->inputs[ROWS].present) {
+    TRY(read_references(node, call, ROWS, r.key_rows, &r));
+  }
   TRY(kif_matrix_output(call, 0, r.query_rows, heads * width, &r.dq));
   TRY(kif_matrix_output(call, 1, r.key_rows, groups * width, &r.dk));
   TRY(kif_matrix_output(call, 2, r.key_rows, groups * width, &r.dv));
-  return run(call, &r, backward);
+  if (r.references == 0 || r.dk == NULL) {
+    return run(call, &r, backward);
+  }
+  const int64_t shared = r.references * groups * width;
+  r.shared_dk = aligned_floats(2 * shared);
+  r.shared_dv = r.shared_dk + shared;
+  if (r.shared_dk == NULL) {
+    return kif_out_of_memory(node);
+  }
+  OrtStatus *status = run(call, &r, backward);
+  if (status == NULL) {
+    status = kif_parallel(call, groups, add_shared, &r);
+  }
+  free(r.shared_dk);
+  return status;
 }
 
 const kif_operator KIF_OF_TIER(packed_attention) = {
@@ -697,7 +771,9 @@ const kif_operator KIF_OF_TIER(packed_attention_grad) = {
                {"query_offsets", ORT_INT64, 0},
                {"key_offsets", ORT_INT64, 0},
                {"bias", ORT_FLOAT, 1},
-               {"keys", ORT_INT64, 1}},
+               {"keys", ORT_INT64, 1},
+               {"cached_rows", ORT_INT64, 1},
+               {"cached_offsets", ORT_INT64, 1}},
     .outputs = {{"dq", ORT_FLOAT, 0}, {"dk", ORT_FLOAT, 0}, {"dv", ORT_FLOAT, 0}},
     .node_size = sizeof(attention),
     .create = create,

@@ -16,7 +16,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { KIF_MAX_INPUTS = 11, KIF_MAX_OUTPUTS = 3, KIF_MAX_RANK = 4 };
+enum { KIF_MAX_INPUTS = 12, KIF_MAX_OUTPUTS = 3, KIF_MAX_RANK = 4 };
 
 /* An input or output of an operator. */
 typedef struct {

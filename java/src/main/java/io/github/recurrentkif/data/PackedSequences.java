@@ -149,7 +149,7 @@ public record PackedSequences(List<Batch> batches, List<Sequence> sequences) {
     return offsets(sequences.stream().mapToInt(Sequence::targetLength).toArray());
   }
 
-  private static long[] offsets(int[] lengths) {
+  static long[] offsets(int[] lengths) {
     long[] offsets = new long[lengths.length + 1];
     for (int i = 0; i < lengths.length; i++) {
       offsets[i + 1] = offsets[i] + lengths[i];

@@ -10,6 +10,7 @@ import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.graph.operators.RotaryEmbedding;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The graphs of a LLaMA or Qwen. Which position a token has is up to the caller, who gives the
@@ -42,6 +43,29 @@ final class LlamaGraphs implements ModelGraphs {
             (_, q, k, v) -> rows.attention(q, k, v, null, attending));
     blocks.requireTargetsMet();
     return new Answering(x, blocks.head(), true);
+  }
+
+  @Override
+  public PackedRows packedRows(Graph graph, boolean dropout, Precision precision) {
+    return (dropout && drops()) || rowsBelongToTexts()
+        ? PackedRows.learning(graph, dropout, precision)
+        : PackedRows.learningOfSharedBeginnings(graph, precision);
+  }
+
+  private boolean drops() {
+    LoraConfig lora = lora();
+    return config.attentionDropout() != 0 || (lora != null && lora.dropout() != 0);
+  }
+
+  /** Whether a token's row depends on its whole text, or counts once for every text. */
+  private boolean rowsBelongToTexts() {
+    LoraConfig lora = lora();
+    return trainables instanceof Trainables.Adapter(TaskAttentionConfig _)
+        || (lora != null && lora.observed());
+  }
+
+  private @Nullable LoraConfig lora() {
+    return trainables instanceof Trainables.Adapter adapter ? adapter.lora() : null;
   }
 
   private TokenRows.Attending attending(LlamaBlocks blocks) {

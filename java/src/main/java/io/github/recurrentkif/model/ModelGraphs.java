@@ -51,7 +51,12 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
   /** The same of a whole update, packed; losses token by token, no logits. */
   default ModelGraph packedTraining(boolean dropout, Precision precision) {
     Graph graph = new Graph();
-    return learned("packed_training_model", graph, PackedRows.learning(graph, dropout, precision));
+    return learned("packed_training_model", graph, packedRows(graph, dropout, precision));
+  }
+
+  /** The rows of {@link #packedTraining}. */
+  default PackedRows packedRows(Graph graph, boolean dropout, Precision precision) {
+    return PackedRows.learning(graph, dropout, precision);
   }
 
   /**

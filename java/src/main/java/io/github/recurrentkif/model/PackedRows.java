@@ -37,6 +37,10 @@ import org.jspecify.annotations.Nullable;
  * {@code dropout_keys} [sequences, 3] as {@link KeyedDropout} has them, for a model that turns its
  * heads {@code cosine} and {@code sine} [source tokens, width/2].
  *
+ * <p>Where sequences share beginnings, what is called a sequence above is a run of tokens, and {@code
+ * shared_rows} [references] says which rows come before it, {@code shared_offsets} [sequences + 1]
+ * where those of each begin.
+ *
  * <p>When decoding, sequences go on where an earlier run ended. Its keys and values are in a cache:
  * {@code cached_key.L} and {@code cached_value.L} [cached tokens, heads*width] of layer L; {@code
  * cached_rows} [references] says which of their rows each sequence has, {@code cached_offsets}
@@ -48,15 +52,18 @@ final class PackedRows implements TokenRows {
   private final Graph graph;
   private final AdapterMagnitudes magnitudes = new AdapterMagnitudes();
   private final boolean dropout;
+  private final boolean sharing;
   private final Precision precision;
   private final FewRows fewRows;
   private final Map<String, Value> named = new HashMap<>();
   private @Nullable Value keys;
   private int places;
 
-  private PackedRows(Graph graph, boolean dropout, Precision precision, FewRows fewRows) {
+  private PackedRows(
+      Graph graph, boolean dropout, boolean sharing, Precision precision, FewRows fewRows) {
     this.graph = graph;
     this.dropout = dropout;
+    this.sharing = sharing;
     this.precision = precision;
     this.fewRows = fewRows;
   }
@@ -67,12 +74,20 @@ final class PackedRows implements TokenRows {
    * @param dropout whether anything is dropped
    */
   static PackedRows learning(Graph graph, boolean dropout, Precision precision) {
-    return new PackedRows(graph, dropout, precision, FewRows.AS_MANY);
+    return new PackedRows(graph, dropout, false, precision, FewRows.AS_MANY);
+  }
+
+  /**
+   * Of a training graph without dropout, of a model where tokens attend to those before them only:
+   * what sequences begin with in common is there once.
+   */
+  static PackedRows learningOfSharedBeginnings(Graph graph, Precision precision) {
+    return new PackedRows(graph, false, true, precision, FewRows.AS_MANY);
   }
 
   /** Of a graph that decodes. */
   static PackedRows decoding(Graph graph, Precision precision) {
-    return new PackedRows(graph, false, precision, FewRows.AS_DOTS);
+    return new PackedRows(graph, false, false, precision, FewRows.AS_DOTS);
   }
 
   @Override
@@ -175,6 +190,17 @@ final class PackedRows implements TokenRows {
     KeyedDropout dropped = keyed(attending.dropout());
     Value queryOffsets = offsets(attending.queries());
     Value keyOffsets = offsets(attending.keys());
+    if (sharing) {
+      PackedAttention.Cache before =
+          new PackedAttention.Cache(
+              k,
+              v,
+              named("shared_rows", ElementType.INT64, Dimension.of("references")),
+              bounds("shared_offsets"));
+      return graph.apply(
+          PackedAttention.overCache(
+              q, k, v, queryOffsets, keyOffsets, bias, before, form(attending)));
+    }
     return graph.apply(
         new PackedAttention(q, k, v, queryOffsets, keyOffsets, bias, dropped, form(attending)));
   }

@@ -3,6 +3,7 @@ package io.github.recurrentkif.training;
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.data.PackedSequences;
 import io.github.recurrentkif.data.PackedSequences.Sequence;
+import io.github.recurrentkif.data.SharedBeginnings;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterVector;
@@ -17,6 +18,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntToLongFunction;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -155,7 +157,7 @@ public final class PackedObjective implements Objective<Batch> {
   private boolean teaches(PackedSequences packed, Sequence sequence) {
     return switch (config) {
       case T5Config _ -> sequence.targetLength() > 0;
-      case LlamaConfig _ -> !answers(packed, sequence, 0).isEmpty();
+      case LlamaConfig _ -> !answers(packed, sequence, i -> i).isEmpty();
     };
   }
 
@@ -187,17 +189,17 @@ public final class PackedObjective implements Objective<Batch> {
       TrainingSession session = taken.session();
       Binding binding = taken.binding();
       session.bindGradient(binding, gradient);
-      int tokens = packed.sourceTokens();
-      int bounds = packed.sequences().size() + 1;
-      session.bindLongs(binding, "input_ids", packed.sourceIds(), tokens);
-      session.bindLongs(binding, "source_offsets", packed.sourceOffsets(), bounds);
       if (session.hasInput("dropout_keys")) {
-        session.bindLongs(binding, "dropout_keys", dropoutKeys(packed), bounds - 1, 3);
+        session.bindLongs(
+            binding, "dropout_keys", dropoutKeys(packed), packed.sequences().size(), 3);
       }
       List<Labelled> labelled =
           switch (config) {
-            case T5Config t5 -> bindTargets(session, binding, packed, t5);
-            case LlamaConfig llama -> bindAnswers(session, binding, packed, llama);
+            case T5Config t5 -> {
+              bindSources(session, binding, packed.sourceIds(), packed.sourceOffsets());
+              yield bindTargets(session, binding, packed, t5);
+            }
+            case LlamaConfig llama -> bindTexts(session, binding, packed, llama);
           };
       bindAttention(session, binding, packed);
       int count = labelled.size();
@@ -266,6 +268,12 @@ public final class PackedObjective implements Objective<Batch> {
     };
   }
 
+  private static void bindSources(
+      TrainingSession session, Binding binding, long[] ids, long[] offsets) {
+    session.bindLongs(binding, "input_ids", ids, ids.length);
+    session.bindLongs(binding, "source_offsets", offsets, offsets.length);
+  }
+
   private List<Labelled> bindTargets(
       TrainingSession session, Binding binding, PackedSequences packed, T5Config t5) {
     long[] labels = packed.labels();
@@ -287,37 +295,66 @@ public final class PackedObjective implements Objective<Batch> {
     return labelled;
   }
 
-  /** The token at a position is learned from the row of the position before. */
-  private List<Labelled> bindAnswers(
+  /** Texts with their answers: what several begin with once, if the graph lets them share rows. */
+  private List<Labelled> bindTexts(
       TrainingSession session, Binding binding, PackedSequences packed, LlamaConfig llama) {
     List<Labelled> labelled = new ArrayList<>();
-    long at = 0;
-    for (Sequence sequence : packed.sequences()) {
-      labelled.addAll(answers(packed, sequence, at));
-      at += sequence.length();
+    if (session.hasInput("shared_rows")) {
+      SharedBeginnings shared =
+          new SharedBeginnings(packed, sequence -> firstAnswering(packed, sequence));
+      bindSources(session, binding, shared.ids(), shared.offsets());
+      long[] above = shared.rowsAbove();
+      session.bindLongs(binding, "shared_rows", above, above.length);
+      long[] offsets = shared.offsetsAbove();
+      session.bindLongs(binding, "shared_offsets", offsets, offsets.length);
+      bindAngles(session, binding, shared.positions(), llama);
+      for (Sequence sequence : packed.sequences()) {
+        labelled.addAll(answers(packed, sequence, i -> shared.row(sequence, i)));
+      }
+    } else {
+      long[] offsets = packed.sourceOffsets();
+      bindSources(session, binding, packed.sourceIds(), offsets);
+      bindAngles(session, binding, packed.positions(), llama);
+      int at = 0;
+      for (Sequence sequence : packed.sequences()) {
+        long first = offsets[at++];
+        labelled.addAll(answers(packed, sequence, i -> first + i));
+      }
     }
     long[] rows = labelled.stream().mapToLong(Labelled::row).toArray();
     session.bindLongs(binding, "logit_rows", rows, rows.length);
-    RotaryAngles angles = new RotaryAngles(llama);
-    TrainingSession.bindAngles(
-        binding,
-        session.scratch(),
-        angles,
-        packed.positions(),
-        packed.sourceTokens(),
-        angles.pairs());
     return labelled;
   }
 
-  /** The tokens to learn of a sequence whose rows begin there. */
-  private static List<Labelled> answers(PackedSequences packed, Sequence sequence, long firstRow) {
+  private static void bindAngles(
+      TrainingSession session, Binding binding, long[] positions, LlamaConfig llama) {
+    RotaryAngles angles = new RotaryAngles(llama);
+    TrainingSession.bindAngles(
+        binding, session.scratch(), angles, positions, positions.length, angles.pairs());
+  }
+
+  /** The first token of a text that something is learned from; its last one if nothing is. */
+  private static int firstAnswering(PackedSequences packed, Sequence sequence) {
+    List<Labelled> learned = answers(packed, sequence, i -> i);
+    return learned.isEmpty()
+        ? Math.max(0, sequence.length() - 1)
+        : (int) learned.getFirst().row();
+  }
+
+  /**
+   * The tokens to learn of a sequence: the one at a position from the row of the position before.
+   *
+   * @param rows of positions
+   */
+  private static List<Labelled> answers(
+      PackedSequences packed, Sequence sequence, IntToLongFunction rows) {
     List<Labelled> labelled = new ArrayList<>();
     Batch batch = packed.batchOf(sequence);
     int from = sequence.row() * batch.sourceLength() + sequence.first();
     for (int i = 1; i < sequence.length(); i++) {
       long label = batch.labels()[from + i];
       if (label != Batch.IGNORED) {
-        labelled.add(new Labelled(firstRow + i - 1, label, sequence.batch()));
+        labelled.add(new Labelled(rows.applyAsLong(i - 1), label, sequence.batch()));
       }
     }
     return labelled;

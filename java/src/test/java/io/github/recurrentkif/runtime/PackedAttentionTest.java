@@ -27,6 +27,7 @@ class PackedAttentionTest {
    * One problem.
    *
    * @param distances of the bias; 0 for none
+   * @param shared of each sequence, rows of k and v that come before its own; empty for none at all
    */
   record Problem(
       int heads,
@@ -37,7 +38,31 @@ class PackedAttentionTest {
       boolean causal,
       int distances,
       boolean dropout,
-      boolean plain) {
+      boolean plain,
+      int[][] shared) {
+
+    /** Nothing is shared. */
+    Problem(
+        int heads,
+        int groups,
+        int width,
+        long[] queries,
+        long[] keys,
+        boolean causal,
+        int distances,
+        boolean dropout,
+        boolean plain) {
+      this(
+          heads, groups, width, queries, keys, causal, distances, dropout, plain, new int[0][0]);
+    }
+
+    /** The rows of the keys of a sequence, whose own begin at the given one. */
+    int[] keyRows(int sequence, int firstKey) {
+      IntStream own = IntStream.range(firstKey, firstKey + (int) keys[sequence]);
+      return shared.length == 0
+          ? own.toArray()
+          : IntStream.concat(Arrays.stream(shared[sequence]), own).toArray();
+    }
 
     int queryRows() {
       return (int) Arrays.stream(queries).sum();
@@ -49,7 +74,7 @@ class PackedAttentionTest {
 
     @Override
     public String toString() {
-      return "H%d G%d W%d %s %s%s%s%s%s"
+      return "H%d G%d W%d %s %s%s%s%s%s%s"
           .formatted(
               heads,
               groups,
@@ -59,7 +84,8 @@ class PackedAttentionTest {
               causal ? " causal" : "",
               distances > 0 ? " bias " + distances : "",
               dropout ? " dropout" : "",
-              plain ? " plain" : "");
+              plain ? " plain" : "",
+              shared.length > 0 ? " shared " + Arrays.deepToString(shared) : "");
     }
   }
 
@@ -170,7 +196,8 @@ class PackedAttentionTest {
 
     private void head(int s, int h, int firstQuery, int firstKey) {
       int queries = (int) problem.queries()[s];
-      int keyCount = (int) problem.keys()[s];
+      int[] keyRows = problem.keyRows(s, firstKey);
+      int keyCount = keyRows.length;
       int ahead = problem.causal() ? keyCount - queries : 0;
       int width = problem.width();
       int group = h / (problem.heads() / problem.groups());
@@ -191,7 +218,7 @@ class PackedAttentionTest {
         double[] m = new double[keyCount];
         double sum = 0;
         for (int j = 0; j < keyCount; j++) {
-          int kAt = ((firstKey + j) * problem.groups() + group) * width;
+          int kAt = (keyRows[j] * problem.groups() + group) * width;
           double score = 0;
           for (int w = 0; w < width; w++) {
             score += (double) q[qAt + w] * k[kAt + w];
@@ -213,7 +240,7 @@ class PackedAttentionTest {
           delta += p[j] * m[j] * dp[j];
         }
         for (int j = 0; j < keyCount; j++) {
-          int kAt = ((firstKey + j) * problem.groups() + group) * width;
+          int kAt = (keyRows[j] * problem.groups() + group) * width;
           double ds = scale * p[j] * (m[j] * dp[j] - delta);
           for (int w = 0; w < width; w++) {
             o[qAt + w] += m[j] * p[j] * v[kAt + w];
@@ -256,7 +283,28 @@ class PackedAttentionTest {
     }
 
     OperatorRun forward() {
-      return options(tensors(new OperatorRun("PackedAttention")));
+      OperatorRun run = options(tensors(new OperatorRun("PackedAttention")));
+      if (problem.shared().length > 0) {
+        long kWidth = (long) problem.groups() * problem.width();
+        absentToKeys(run).input(k, problem.keyRows(), kWidth).input(v, problem.keyRows(), kWidth);
+        references(run);
+      }
+      return run;
+    }
+
+    /** What {@link #options} has left out before a cache. */
+    private OperatorRun absentToKeys(OperatorRun run) {
+      if (problem.distances() == 0) {
+        run.absent();
+      }
+      return run.absent();
+    }
+
+    private OperatorRun references(OperatorRun run) {
+      long[] rows =
+          Arrays.stream(problem.shared()).flatMapToInt(Arrays::stream).asLongStream().toArray();
+      long[] counts = Arrays.stream(problem.shared()).mapToLong(of -> of.length).toArray();
+      return run.input(rows, rows.length).input(offsets(counts), counts.length + 1L);
     }
 
     /** The same with all keys but one for each query in a cache, in any order. */
@@ -311,10 +359,11 @@ class PackedAttentionTest {
       long qWidth = (long) problem.heads() * problem.width();
       OperatorRun run =
           new OperatorRun("PackedAttentionGrad").input(go, problem.queryRows(), qWidth);
-      return options(
+      options(
           tensors(run)
               .input(results.get(0), problem.queryRows(), qWidth)
               .input(results.get(1), problem.heads(), problem.queryRows()));
+      return problem.shared().length > 0 ? references(absentToKeys(run)) : run;
     }
   }
 
@@ -362,6 +411,45 @@ class PackedAttentionTest {
     }
   }
 
+  @SuppressWarnings("UnusedVariable") // JUnit reads it
+  private static final List<Problem> SHARED =
+      List.of(
+          shared(2, 2, 8, of(3, 4, 1), 0, false, rows(), rows(0, 1, 2), rows(0, 1, 2)),
+          // a tree of beginnings, a sequence without rows of its own, heads that share keys
+          shared(6, 3, 13, of(5, 20, 0, 70), 0, true, rows(), rows(0, 4), rows(1), upTo(25)),
+          shared(2, 1, 64, of(40, 33, 17), 9, true, rows(), upTo(40), upTo(73)),
+          shared(1, 1, 16, of(2, 2), 0, false, rows(), rows()));
+
+  private static Problem shared(
+      int heads, int groups, int width, long[] own, int distances, boolean plain, int[]... shared) {
+    return new Problem(heads, groups, width, own, own, true, distances, false, plain, shared);
+  }
+
+  private static int[] rows(int... rows) {
+    return rows;
+  }
+
+  private static int[] upTo(int end) {
+    return IntStream.range(0, end).toArray();
+  }
+
+  @ParameterizedTest
+  @FieldSource("SHARED")
+  void sequencesMayShareRows(Problem problem) {
+    attentionAndItsGradient(problem);
+  }
+
+  @Test
+  void aSharedRowThatIsNotThereIsRefused() {
+    int[] references = rows(0);
+    Example example =
+        new Example(shared(1, 1, 4, of(1, 2), 0, false, rows(), references));
+    List<float[]> results = example.forward().run(runtime, 2);
+    references[0] = 3;
+    String refusal = TestRuntime.refusal(() -> example.backward(results).run(runtime, 3));
+    assertTrue(refusal.contains("'cached_rows' must be below 3, the rows of the cache"), refusal);
+  }
+
   @Test
   void aRowThatTheCacheDoesNotHaveIsRefused() {
     String refusal =
@@ -383,13 +471,18 @@ class PackedAttentionTest {
                     .input(new long[] {0, 2}, 2)
                     .run(runtime, 1));
     assertTrue(
-        refusal.contains("'cached_rows' must be below 3, the rows of 'cached_keys', but has 3"),
+        refusal.contains("'cached_rows' must be below 3, the rows of the cache, but has 3"),
         refusal);
   }
 
   @Test
   void resultsDoNotDependOnTheThreads() {
-    Example example = new Example(problem(6, 3, 32, of(70, 13, 200), true, 33, true, false));
+    requireSameBits(problem(6, 3, 32, of(70, 13, 200), true, 33, true, false));
+    requireSameBits(shared(6, 3, 32, of(70, 13, 200), 33, true, rows(), upTo(70), upTo(83)));
+  }
+
+  private static void requireSameBits(Problem problem) {
+    Example example = new Example(problem);
     List<float[]> one = example.forward().threads(1).run(runtime, 2);
     List<float[]> three = example.forward().threads(3).run(runtime, 2);
     assertArrayEquals(one.get(0), three.get(0));

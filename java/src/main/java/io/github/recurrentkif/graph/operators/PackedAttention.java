@@ -27,7 +27,8 @@ public final class PackedAttention implements Operator {
   public record Form(int heads, int keyHeads, int width, boolean causal, float scale) {}
 
   /**
-   * Keys and values computed before, which each sequence has before its own.
+   * Keys and values which each sequence has before its own: computed before, or, where they are k
+   * and v themselves, those of other sequences.
    *
    * @param keys [cached rows, keyHeads*width]; likewise values
    * @param rows int64 [references]: which rows of both a sequence has, sequence behind sequence
@@ -86,7 +87,7 @@ public final class PackedAttention implements Operator {
     this.form = form;
   }
 
-  /** With a cache, for decoding: nothing is dropped, and there is no gradient. */
+  /** With a cache. Nothing is dropped, and of a cache other than k and v there is no gradient. */
   public static PackedAttention overCache(
       Value q,
       Value k,
@@ -116,16 +117,18 @@ public final class PackedAttention implements Operator {
 
   @Override
   public void backward(Nodes nodes, Value dy, Gradients gradients) {
-    if (results == null || cache != null) {
-      throw new IllegalStateException(
-          cache == null ? "backward before forward" : "no gradient reaches a cache");
+    if (results == null) {
+      throw new IllegalStateException("backward before forward");
+    }
+    List<@Nullable Value> inputs = withSequences(dy, q, k, v, results.get(0), results.get(1));
+    if (cache != null) {
+      if (cache.keys() != k || cache.values() != v) {
+        throw new IllegalStateException("no gradient reaches a cache of earlier rows");
+      }
+      inputs.addAll(List.of(cache.rows(), cache.offsets()));
     }
     List<Value> d =
-        nodes.own(
-            "PackedAttentionGrad",
-            3,
-            withoutAbsentEnd(withSequences(dy, q, k, v, results.get(0), results.get(1))),
-            attributes());
+        nodes.own("PackedAttentionGrad", 3, withoutAbsentEnd(inputs), attributes());
     gradients.add(q, d.get(0));
     gradients.add(k, d.get(1));
     gradients.add(v, d.get(2));
