@@ -15,7 +15,7 @@
  *
  * Forward, o is divided by the sum in the end; the gradient takes p = exp(s - lse). With plain = 1
  * both compute p first, as the softmax operator does: exp(s - max s), divided by their sum; and
- * the gradient takes sum_j p*dp for go_i . o_i. i and j count from the sequence's beginning; causal
+ * the gradient takes sum_j p*dp for go_i . o_i, and needs neither o nor lse. i and j count from the sequence's beginning; causal
  * queries are the last ones where there are more keys, as with a key-value cache. A query without
  * keys gives zero.
  *
@@ -554,8 +554,6 @@ static void differentiate(const operands *r, const part *p, int64_t i, int64_t k
       store(s + j, exponential(load(s + j) - lse));
     }
   }
-  const int64_t corner = (first + i) * a->heads * a->width + p->head * a->width;
-  const float *go = r->go + corner, *o = r->saved_o + corner;
   const float scale = a->scale;
   if (r->keys != NULL) {
     mask_scores(r, p, i, keys, mask);
@@ -566,7 +564,8 @@ static void differentiate(const operands *r, const part *p, int64_t i, int64_t k
   if (a->plain) {
     softmax_gradient(s, keys, scale, dp);
   } else { /* go . o is the sum of all p*dp */
-    const float delta = dot(go, o, a->width);
+    const int64_t corner = (first + i) * a->heads * a->width + p->head * a->width;
+    const float delta = dot(r->go + corner, r->saved_o + corner, a->width);
     for (int64_t j = 0; j < keys; j++) {
       dp[j] = scale * (s[j] * (dp[j] - delta));
     }
@@ -711,11 +710,16 @@ static OrtStatus *compute_grad(const kif_node *node, kif_call *call) {
   TRY(read(node, call, Q, OFFSETS, &r));
   const int64_t heads = r.a->heads, width = r.a->width, groups = r.a->groups;
   TRY(kif_expect_matrix(call, GO, r.query_rows, heads * width));
-  TRY(kif_expect_matrix(call, O, r.query_rows, heads * width));
-  TRY(kif_expect_matrix(call, LSE, heads, r.query_rows));
   r.go = kif_floats(call, GO);
-  r.saved_o = kif_floats(call, O);
-  r.saved_lse = kif_floats(call, LSE);
+  if (!r.a->plain) {
+    if (!call->inputs[O].present || !call->inputs[LSE].present) {
+      return kif_refuse(node, "with plain = 0 it needs the inputs 'o' and 'lse'");
+    }
+    TRY(kif_expect_matrix(call, O, r.query_rows, heads * width));
+    TRY(kif_expect_matrix(call, LSE, heads, r.query_rows));
+    r.saved_o = kif_floats(call, O);
+    r.saved_lse = kif_floats(call, LSE);
+  }
   if (call->inputs[ROWS].present != call->inputs[ROWS + 1].present) {
     return kif_refuse(node, "inputs 'cached_rows' and 'cached_offsets' come together");
   }
@@ -766,8 +770,8 @@ const kif_operator KIF_OF_TIER(packed_attention_grad) = {
                {"q", ORT_FLOAT, 0},
                {"k", ORT_FLOAT, 0},
                {"v", ORT_FLOAT, 0},
-               {"o", ORT_FLOAT, 0},
-               {"lse", ORT_FLOAT, 0},
+               {"o", ORT_FLOAT, 1},
+               {"lse", ORT_FLOAT, 1},
                {"query_offsets", ORT_INT64, 0},
                {"key_offsets", ORT_INT64, 0},
                {"bias", ORT_FLOAT, 1},

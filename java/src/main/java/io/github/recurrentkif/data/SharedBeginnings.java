@@ -46,8 +46,8 @@ public final class SharedBeginnings {
   private int tokens;
 
   /**
-   * @param mostShared of a sequence, how many of its first tokens others may have in common with it;
-   *     fewer than all
+   * @param mostShared of a sequence, how many of its first tokens others may have in common with
+   *     it; fewer than all
    */
   public SharedBeginnings(PackedSequences packed, ToIntFunction<Sequence> mostShared) {
     this.packed = packed;
@@ -100,8 +100,7 @@ public final class SharedBeginnings {
 
   private long token(Sequence sequence, int position) {
     Batch batch = packed.batchOf(sequence);
-    return batch.inputIds()[
-        sequence.row() * batch.sourceLength() + sequence.first() + position];
+    return batch.inputIds()[sequence.row() * batch.sourceLength() + sequence.first() + position];
   }
 
   /** How many there are, those that are shared counted once. */
@@ -133,7 +132,8 @@ public final class SharedBeginnings {
 
   /** Where each node begins among the tokens, and the end of the last, [nodes + 1]. */
   public long[] offsets() {
-    return PackedSequences.offsets(nodes.stream().mapToInt(node -> node.to() - node.from()).toArray());
+    return PackedSequences.offsets(
+        nodes.stream().mapToInt(node -> node.to() - node.from()).toArray());
   }
 
   /** The rows before those of each node, node behind node. */

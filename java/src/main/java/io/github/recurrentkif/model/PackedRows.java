@@ -37,9 +37,9 @@ import org.jspecify.annotations.Nullable;
  * {@code dropout_keys} [sequences, 3] as {@link KeyedDropout} has them, for a model that turns its
  * heads {@code cosine} and {@code sine} [source tokens, width/2].
  *
- * <p>Where sequences share beginnings, what is called a sequence above is a run of tokens, and {@code
- * shared_rows} [references] says which rows come before it, {@code shared_offsets} [sequences + 1]
- * where those of each begin.
+ * <p>Where sequences share beginnings, what is called a sequence above is a run of tokens, and
+ * {@code shared_rows} [references] says which rows come before it, {@code shared_offsets}
+ * [sequences + 1] where those of each begin.
  *
  * <p>When decoding, sequences go on where an earlier run ended. Its keys and values are in a cache:
  * {@code cached_key.L} and {@code cached_value.L} [cached tokens, heads*width] of layer L; {@code

@@ -336,9 +336,7 @@ public final class PackedObjective implements Objective<Batch> {
   /** The first token of a text that something is learned from; its last one if nothing is. */
   private static int firstAnswering(PackedSequences packed, Sequence sequence) {
     List<Labelled> learned = answers(packed, sequence, i -> i);
-    return learned.isEmpty()
-        ? Math.max(0, sequence.length() - 1)
-        : (int) learned.getFirst().row();
+    return learned.isEmpty() ? Math.max(0, sequence.length() - 1) : (int) learned.getFirst().row();
   }
 
   /**

@@ -45,7 +45,6 @@ public final class PackedAttention implements Operator {
   private final @Nullable KeyedDropout dropout;
   private final @Nullable Cache cache;
   private final Form form;
-  private @Nullable List<Value> results;
 
   /**
    * @param bias [heads, distances], the distance 0 in the middle; farther ones than it has count as
@@ -111,30 +110,25 @@ public final class PackedAttention implements Operator {
     if (cache != null) {
       inputs.addAll(List.of(cache.keys(), cache.values(), cache.rows(), cache.offsets()));
     }
-    results = nodes.own("PackedAttention", 2, withoutAbsentEnd(inputs), attributes());
-    return results.getFirst();
+    return nodes.own("PackedAttention", 1, withoutAbsentEnd(inputs), attributes()).getFirst();
   }
 
   @Override
   public void backward(Nodes nodes, Value dy, Gradients gradients) {
-    if (results == null) {
-      throw new IllegalStateException("backward before forward");
-    }
-    List<@Nullable Value> inputs = withSequences(dy, q, k, v, results.get(0), results.get(1));
+    List<@Nullable Value> inputs = withSequences(dy, q, k, v, null, null);
     if (cache != null) {
       if (cache.keys() != k || cache.values() != v) {
         throw new IllegalStateException("no gradient reaches a cache of earlier rows");
       }
       inputs.addAll(List.of(cache.rows(), cache.offsets()));
     }
-    List<Value> d =
-        nodes.own("PackedAttentionGrad", 3, withoutAbsentEnd(inputs), attributes());
+    List<Value> d = nodes.own("PackedAttentionGrad", 3, withoutAbsentEnd(inputs), attributes());
     gradients.add(q, d.get(0));
     gradients.add(k, d.get(1));
     gradients.add(v, d.get(2));
   }
 
-  private List<@Nullable Value> withSequences(Value... first) {
+  private List<@Nullable Value> withSequences(@Nullable Value... first) {
     List<@Nullable Value> inputs = new ArrayList<>(Arrays.asList(first));
     inputs.add(queryOffsets);
     inputs.add(keyOffsets);
@@ -157,8 +151,11 @@ public final class PackedAttention implements Operator {
     attributes.add(Attribute.of("width", form.width()));
     attributes.add(Attribute.of("causal", form.causal() ? 1 : 0));
     attributes.add(Attribute.of("scale", form.scale()));
-    // The softmax by the formula of Attention. Taking probabilities from a saved log-sum-exp leaves
-    // rounding noise in gradients that are all but zero, which Adam turns into steps.
+    // The softmax by the formula of Attention, for which the gradient needs no result of the
+    // forward
+    // pass. Taking probabilities from a saved log-sum-exp leaves rounding noise in gradients that
+    // are
+    // all but zero, which Adam turns into steps.
     attributes.add(Attribute.of("plain", 1));
     if (dropout != null) {
       attributes.add(dropout.placeAttribute());
