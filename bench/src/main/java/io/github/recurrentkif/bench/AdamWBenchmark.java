@@ -53,7 +53,7 @@ public class AdamWBenchmark {
         state.secondMoment,
         KernelState.CLIP,
         KernelState.STEP,
-        state.inner,
+        state.inner.importance(),
         KernelState.RULE);
   }
 
@@ -67,7 +67,11 @@ public class AdamWBenchmark {
         KernelState.CLIP,
         KernelState.STEP);
     state.kernels.importance(
-        state.weights, state.gradient, KernelState.CLIP, state.inner, KernelState.RULE);
+        state.weights,
+        state.gradient,
+        KernelState.CLIP,
+        state.inner.importance(),
+        KernelState.RULE);
   }
 
   @TearDown(Level.Trial)

@@ -39,8 +39,8 @@ public class CallBenchmark {
     state = new KernelState(implementation, n);
     // A moving average that is repeated without end decays into denormals, but zeros stay zeros.
     state.kernels.zero(state.gradient);
-    state.kernels.zero(state.inner.sensitivity());
-    state.kernels.zero(state.inner.uncertainty());
+    state.kernels.zero(state.inner.importance().sensitivity());
+    state.kernels.zero(state.inner.importance().uncertainty());
   }
 
   @Benchmark
@@ -51,7 +51,11 @@ public class CallBenchmark {
   @Benchmark
   public void importance() {
     state.kernels.importance(
-        state.weights, state.gradient, KernelState.CLIP, state.inner, KernelState.RULE);
+        state.weights,
+        state.gradient,
+        KernelState.CLIP,
+        state.inner.importance(),
+        KernelState.RULE);
   }
 
   @TearDown(Level.Trial)

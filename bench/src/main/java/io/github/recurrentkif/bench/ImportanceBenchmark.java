@@ -47,7 +47,11 @@ public class ImportanceBenchmark {
   @Benchmark
   public void importance() {
     state.kernels.importance(
-        state.weights, state.gradient, KernelState.CLIP, state.inner, KernelState.RULE);
+        state.weights,
+        state.gradient,
+        KernelState.CLIP,
+        state.inner.importance(),
+        KernelState.RULE);
   }
 
   @TearDown(Level.Trial)

@@ -7,6 +7,7 @@ import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.ImportanceRule.Formula;
 import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.kernels.cpu.CpuKernels;
 import io.github.recurrentkif.kernels.cpu.CpuKernels.Settings;
@@ -38,10 +39,8 @@ final class KernelState implements AutoCloseable {
   final ParameterVector secondMoment;
   final ParameterVector base;
   final ParameterVector snapshot;
-  final Importance inner;
-  final Importance outer;
-  final Threshold innerThreshold;
-  final Threshold outerThreshold;
+  final Side inner;
+  final Side outer;
   private final List<ParameterVector> vectors = new ArrayList<>();
   private final List<MemorySegment> beginnings = new ArrayList<>();
 
@@ -62,12 +61,14 @@ final class KernelState implements AutoCloseable {
     secondMoment = vector(layout, device, random, 1e-6);
     base = vector(layout, device, random, -1e-2);
     snapshot = vector(layout, device, random, -1e-2);
-    inner =
-        new Importance(vector(layout, device, random, 1e-5), vector(layout, device, random, 1e-6));
-    outer =
-        new Importance(vector(layout, device, random, 1e-5), vector(layout, device, random, 1e-6));
-    innerThreshold = new Threshold(device);
-    outerThreshold = new Threshold(device);
+    inner = side(layout, device, random);
+    outer = side(layout, device, random);
+  }
+
+  private Side side(ParameterLayout layout, Device device, SplittableRandom random) {
+    return new Side(
+        new Importance(vector(layout, device, random, 1e-5), vector(layout, device, random, 1e-6)),
+        new Threshold(device));
   }
 
   private static Kernels open(String implementation) {
@@ -114,7 +115,7 @@ final class KernelState implements AutoCloseable {
 
   /** A number that two states share if and (nearly) only if all their arrays are alike. */
   int fingerprint() {
-    int fingerprint = Objects.hash(innerThreshold.value(), outerThreshold.value());
+    int fingerprint = Objects.hash(inner.threshold().value(), outer.threshold().value());
     for (ParameterVector vector : vectors) {
       fingerprint =
           31 * fingerprint + java.util.Arrays.hashCode(vector.segment().toArray(JAVA_FLOAT));
@@ -125,8 +126,8 @@ final class KernelState implements AutoCloseable {
   @Override
   public void close() {
     vectors.forEach(ParameterVector::close);
-    innerThreshold.close();
-    outerThreshold.close();
+    inner.threshold().close();
+    outer.threshold().close();
     kernels.close();
   }
 }

@@ -48,14 +48,7 @@ public class MergeBenchmark {
   @Benchmark
   public void merge() {
     state.kernels.merge(
-        state.weights,
-        state.base,
-        state.snapshot,
-        state.inner,
-        state.outer,
-        state.innerThreshold,
-        state.outerThreshold,
-        MergeRule.reference());
+        state.weights, state.base, state.snapshot, state.inner, state.outer, MergeRule.reference());
   }
 
   @TearDown(Level.Trial)

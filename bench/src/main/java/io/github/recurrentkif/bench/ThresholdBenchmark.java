@@ -48,10 +48,10 @@ public class ThresholdBenchmark {
   @Benchmark
   public void threshold() {
     state.kernels.threshold(
-        state.inner,
+        state.inner.importance(),
         Score.SENSITIVITY_TIMES_UNCERTAINTY,
         KernelState.QUANTILE,
-        state.innerThreshold);
+        state.inner.threshold());
   }
 
   @TearDown(Level.Trial)

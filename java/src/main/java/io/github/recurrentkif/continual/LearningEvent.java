@@ -1,10 +1,9 @@
 package io.github.recurrentkif.continual;
 
-import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.kernels.MergeRule;
-import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.training.Outcome;
 import java.util.List;
@@ -34,8 +33,8 @@ public sealed interface LearningEvent {
    * @param weights after the outer loop
    * @param base where the cycle began
    * @param snapshot the weights after the inner loop
-   * @param inner importance to the new task
-   * @param outer importance to the history
+   * @param inner what is important to the new task
+   * @param outer what is important to the history
    * @param rule of the merge: thresholds are quantiles of its score, or ranges where it weighs
    */
   record BeforeMerge(
@@ -43,10 +42,8 @@ public sealed interface LearningEvent {
       ParameterVector weights,
       ParameterVector base,
       ParameterVector snapshot,
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
+      Side inner,
+      Side outer,
       MergeRule rule,
       Kernels kernels)
       implements LearningEvent {
@@ -63,13 +60,13 @@ public sealed interface LearningEvent {
      */
     public MaskCounts maskCounts() {
       requireClasses();
-      return kernels.maskCounts(inner, outer, innerThreshold, outerThreshold, rule.score());
+      return kernels.maskCounts(inner, outer, rule.score());
     }
 
     /** The same of each tensor of the weights, in the order of their layout. */
     public List<MaskCounts> maskCountsByTensor() {
       requireClasses();
-      return kernels.maskCountsByTensor(inner, outer, innerThreshold, outerThreshold, rule.score());
+      return kernels.maskCountsByTensor(inner, outer, rule.score());
     }
 
     private void requireClasses() {

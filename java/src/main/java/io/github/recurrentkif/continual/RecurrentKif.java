@@ -6,7 +6,10 @@ import io.github.recurrentkif.continual.LearningEvent.AfterOuter;
 import io.github.recurrentkif.continual.LearningEvent.BeforeMerge;
 import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.MergeRule;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.training.Learner;
@@ -29,10 +32,8 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
   private final RecurrentKifSettings settings;
   private final ParameterVector base;
   private final ParameterVector snapshot;
-  private final Importance inner;
-  private final Importance outer;
-  private final Threshold innerThreshold;
-  private final Threshold outerThreshold;
+  private final Side inner;
+  private final Side outer;
 
   /**
    * @param layout of the weights that will be learned
@@ -42,17 +43,16 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
     this.settings = settings;
     this.base = new ParameterVector(layout, kernels.device());
     this.snapshot = new ParameterVector(layout, kernels.device());
-    this.inner = Importance.zero(layout, kernels.device());
-    this.outer = Importance.zero(layout, kernels.device());
-    this.innerThreshold = threshold(settings, layout, kernels);
-    this.outerThreshold = threshold(settings, layout, kernels);
+    this.inner = side(settings, layout, kernels.device());
+    this.outer = side(settings, layout, kernels.device());
   }
 
-  private static Threshold threshold(
-      RecurrentKifSettings settings, ParameterLayout layout, Kernels kernels) {
-    return settings.thresholdOfEachTensor()
-        ? Threshold.ofEachTensor(layout, kernels.device())
-        : new Threshold(kernels.device());
+  private static Side side(RecurrentKifSettings settings, ParameterLayout layout, Device device) {
+    return new Side(
+        Importance.zero(layout, device),
+        settings.thresholdOfEachTensor()
+            ? Threshold.ofEachTensor(layout, device)
+            : new Threshold(device));
   }
 
   @Override
@@ -64,9 +64,9 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
   public void beginTask(int task, Learner<B> learner) {
     learner.newTask();
     learner.kernels().copy(learner.weights(), base);
-    for (Importance importance : new Importance[] {inner, outer}) {
-      learner.kernels().zero(importance.sensitivity());
-      learner.kernels().zero(importance.uncertainty());
+    for (Side side : new Side[] {inner, outer}) {
+      learner.kernels().zero(side.importance().sensitivity());
+      learner.kernels().zero(side.importance().uncertainty());
     }
   }
 
@@ -74,7 +74,7 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
   public long learn(TaskPlan<B> plan, long completed, Learner<B> learner, Observer observer) {
     if (completed == 0 && plan.hasMemory()) {
       for (int repeat = 0; repeat < settings.historyEstimates(); repeat++) {
-        learner.estimate(plan.outer(0, repeat), outer, settings.outerRule());
+        learner.estimate(plan.outer(0, repeat), outer.importance(), settings.outerRule());
       }
     }
     long done = completed;
@@ -82,7 +82,7 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
       Update<B> update = plan.inner(done);
       Outcome outcome =
           plan.hasMemory()
-              ? learner.update(update, inner, settings.innerRule())
+              ? learner.update(update, inner.importance(), settings.innerRule())
               : learner.update(update);
       done++;
       observer.on(new AfterInner(done, outcome));
@@ -106,30 +106,19 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
       return learner.update(update);
     }
     return switch (settings.outerLoop()) {
-      case SHARED_OPTIMIZER -> learner.update(update, outer, settings.outerRule());
-      case IMPORTANCE_ONLY -> learner.estimate(update, outer, settings.outerRule());
+      case SHARED_OPTIMIZER -> learner.update(update, outer.importance(), settings.outerRule());
+      case IMPORTANCE_ONLY -> learner.estimate(update, outer.importance(), settings.outerRule());
     };
   }
 
   private void fuse(long done, Learner<B> learner, Observer observer) {
     Kernels kernels = learner.kernels();
     ParameterVector weights = learner.weights();
-    kernels.measure(inner, settings.merge(), settings.quantile(), innerThreshold);
-    kernels.measure(outer, settings.merge(), settings.quantile(), outerThreshold);
-    observer.on(
-        new BeforeMerge(
-            done,
-            weights,
-            base,
-            snapshot,
-            inner,
-            outer,
-            innerThreshold,
-            outerThreshold,
-            settings.merge(),
-            kernels));
-    kernels.merge(
-        weights, base, snapshot, inner, outer, innerThreshold, outerThreshold, settings.merge());
+    MergeRule rule = settings.merge();
+    kernels.measure(inner, rule, settings.quantile());
+    kernels.measure(outer, rule, settings.quantile());
+    observer.on(new BeforeMerge(done, weights, base, snapshot, inner, outer, rule, kernels));
+    kernels.merge(weights, base, snapshot, inner, outer, rule);
     observer.on(new AfterFusion(done, weights, base));
   }
 
@@ -138,10 +127,10 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
   public SequencedMap<String, ParameterVector> vectors() {
     SequencedMap<String, ParameterVector> vectors = new LinkedHashMap<>();
     vectors.put("base", base);
-    vectors.put("inner.sensitivity", inner.sensitivity());
-    vectors.put("inner.uncertainty", inner.uncertainty());
-    vectors.put("outer.sensitivity", outer.sensitivity());
-    vectors.put("outer.uncertainty", outer.uncertainty());
+    vectors.put("inner.sensitivity", inner.importance().sensitivity());
+    vectors.put("inner.uncertainty", inner.importance().uncertainty());
+    vectors.put("outer.sensitivity", outer.importance().sensitivity());
+    vectors.put("outer.uncertainty", outer.importance().uncertainty());
     return vectors;
   }
 
@@ -151,7 +140,5 @@ public final class RecurrentKif<B> implements ContinualMethod<B> {
     snapshot.close();
     inner.close();
     outer.close();
-    innerThreshold.close();
-    outerThreshold.close();
   }
 }

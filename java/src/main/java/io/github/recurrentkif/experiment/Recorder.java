@@ -100,8 +100,8 @@ final class Recorder implements Observer {
   private void append(
       LearningEvent.BeforeMerge e, @Nullable MaskCounts classes, List<MaskCounts> byTensor) {
     Map<String, Object> line = line("fusion", e.completed());
-    line.put("inner_threshold", e.innerThreshold().value());
-    line.put("outer_threshold", e.outerThreshold().value());
+    line.put("inner_threshold", e.inner().threshold().value());
+    line.put("outer_threshold", e.outer().threshold().value());
     if (classes != null) {
       line.put("shared", classes.shared());
       line.put("new_only", classes.newOnly());

@@ -100,11 +100,12 @@ public interface Kernels extends AutoCloseable {
    */
   void range(Importance importance, Score score, Threshold result);
 
-  /** Finds what a merge by that rule holds this side's scores against. */
-  default void measure(Importance importance, MergeRule rule, double quantile, Threshold result) {
+  /** Finds what a merge by that rule holds the scores of a side against: its threshold. */
+  default void measure(Side side, MergeRule rule, double quantile) {
     switch (rule.weighting()) {
-      case MergeRule.Masks _ -> threshold(importance, rule.score(), quantile, result);
-      case MergeRule.Soft _ -> range(importance, rule.score(), result);
+      case MergeRule.Masks _ ->
+          threshold(side.importance(), rule.score(), quantile, side.threshold());
+      case MergeRule.Soft _ -> range(side.importance(), rule.score(), side.threshold());
     }
   }
 
@@ -115,16 +116,15 @@ public interface Kernels extends AutoCloseable {
    * @param weights after the outer loop; holds the merged weights afterwards
    * @param base where the cycle began; holds the merged weights afterwards
    * @param snapshot the weights after the inner loop
-   * @param innerThreshold what {@link #measure} found; both are for all tensors, or for each
+   * @param inner what was learned, with the threshold that {@link #measure} found
+   * @param outer what was replayed, likewise; both thresholds are for all tensors, or for each
    */
   void merge(
       ParameterVector weights,
       ParameterVector base,
       ParameterVector snapshot,
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
+      Side inner,
+      Side outer,
       MergeRule rule);
 
   /**
@@ -135,38 +135,26 @@ public interface Kernels extends AutoCloseable {
       ParameterVector weights,
       ParameterVector base,
       ParameterVector snapshot,
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
+      Side inner,
+      Side outer,
       double quantile,
       MergeRule rule) {
-    measure(inner, rule, quantile, innerThreshold);
-    measure(outer, rule, quantile, outerThreshold);
-    merge(weights, base, snapshot, inner, outer, innerThreshold, outerThreshold, rule);
+    measure(inner, rule, quantile);
+    measure(outer, rule, quantile);
+    merge(weights, base, snapshot, inner, outer, rule);
   }
 
   /**
    * How the parameters fall into the classes of a merge by {@link MergeRule.Masks} under these
    * thresholds; waits for the answer.
    */
-  MaskCounts maskCounts(
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
-      Score score);
+  MaskCounts maskCounts(Side inner, Side outer, Score score);
 
   /**
    * {@link #maskCounts} of each tensor by itself, in the order of the layout. Waits once; a call to
    * a kernel for each tensor, about a microsecond, is little beside the updates of a cycle.
    */
-  List<MaskCounts> maskCountsByTensor(
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
-      Score score);
+  List<MaskCounts> maskCountsByTensor(Side inner, Side outer, Score score);
 
   /**
    * Fills a dense float32 tensor of shape [planes, rows, columns] with 0 where dropped and {@link

@@ -67,26 +67,55 @@ public final class Operands {
     }
   }
 
-  /**
-   * Checks that thresholds lie where the kernels run and are for all tensors, or for each alike.
-   */
-  public static void requireThresholds(
-      Device device, ParameterLayout layout, Threshold first, Threshold... others) {
-    requireOn(device, first.device());
-    if (first.layout().isPresent() && !first.layout().get().equals(layout)) {
+  /** Checks that a threshold lies where the kernels run, and has no parts of another layout. */
+  public static void requireThreshold(Device device, ParameterLayout layout, Threshold threshold) {
+    requireOn(device, threshold.device());
+    if (threshold.layout().isPresent() && !threshold.layout().get().equals(layout)) {
       throw new IllegalArgumentException(
           "thresholds of each tensor of one layout were given for another: "
-              + first.layout().get()
+              + threshold.layout().get()
               + ", "
               + layout);
     }
-    for (Threshold other : others) {
-      requireOn(device, other.device());
-      if (!other.layout().equals(first.layout())) {
-        throw new IllegalArgumentException(
-            "both thresholds of a merge must be for all tensors together or for each alone");
-      }
-    }
+  }
+
+  /**
+   * Checks scores and what is found of them.
+   *
+   * @return the layout of the importance
+   */
+  public static ParameterLayout requireScores(
+      Device device, Importance importance, Threshold result) {
+    ParameterLayout layout =
+        requireAlike(device, importance.sensitivity(), importance.uncertainty());
+    requireThreshold(device, layout, result);
+    return layout;
+  }
+
+  /**
+   * Checks what is merged.
+   *
+   * @return the layout of all vectors
+   */
+  public static ParameterLayout requireMerge(
+      Device device,
+      ParameterVector weights,
+      ParameterVector base,
+      ParameterVector snapshot,
+      Side inner,
+      Side outer) {
+    ParameterLayout layout =
+        requireAlike(
+            device,
+            weights,
+            base,
+            snapshot,
+            inner.importance().sensitivity(),
+            inner.importance().uncertainty(),
+            outer.importance().sensitivity(),
+            outer.importance().uncertainty());
+    requireThresholds(device, layout, inner, outer);
+    return layout;
   }
 
   /**
@@ -94,21 +123,26 @@ public final class Operands {
    *
    * @return the layout of both importances
    */
-  public static ParameterLayout requireCounted(
-      Device device,
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold) {
+  public static ParameterLayout requireCounted(Device device, Side inner, Side outer) {
     ParameterLayout layout =
         requireAlike(
             device,
-            inner.sensitivity(),
-            inner.uncertainty(),
-            outer.sensitivity(),
-            outer.uncertainty());
-    requireThresholds(device, layout, innerThreshold, outerThreshold);
+            inner.importance().sensitivity(),
+            inner.importance().uncertainty(),
+            outer.importance().sensitivity(),
+            outer.importance().uncertainty());
+    requireThresholds(device, layout, inner, outer);
     return layout;
+  }
+
+  private static void requireThresholds(
+      Device device, ParameterLayout layout, Side inner, Side outer) {
+    requireThreshold(device, layout, inner.threshold());
+    requireOn(device, outer.threshold().device());
+    if (!outer.threshold().layout().equals(inner.threshold().layout())) {
+      throw new IllegalArgumentException(
+          "both thresholds of a merge must be for all tensors together or for each alone");
+    }
   }
 
   /** Checks that a quantile lies in [0, 1]. */

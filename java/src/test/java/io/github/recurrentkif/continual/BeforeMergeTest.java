@@ -5,11 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.recurrentkif.continual.LearningEvent.BeforeMerge;
-import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Soft;
-import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
@@ -28,18 +27,15 @@ class BeforeMergeTest {
     MergeRule soft = new MergeRule(masks.score(), new Soft(0.5), false, false);
     try (Kernels kernels = new ReferenceKernels();
         ParameterVector weights = new ParameterVector(layout, kernels.device());
-        Importance inner = Importance.zero(layout, kernels.device());
-        Importance outer = Importance.zero(layout, kernels.device());
-        Threshold threshold = new Threshold(kernels.device())) {
+        Side inner = Side.zero(layout, kernels.device());
+        Side outer = Side.zero(layout, kernels.device())) {
       BeforeMerge hard =
-          new BeforeMerge(
-              8, weights, weights, weights, inner, outer, threshold, threshold, masks, kernels);
+          new BeforeMerge(8, weights, weights, weights, inner, outer, masks, kernels);
       assertEquals(5, hard.maskCounts().redundant());
       assertEquals(1, hard.maskCountsByTensor().size());
 
       BeforeMerge weighed =
-          new BeforeMerge(
-              8, weights, weights, weights, inner, outer, threshold, threshold, soft, kernels);
+          new BeforeMerge(8, weights, weights, weights, inner, outer, soft, kernels);
       String refused =
           String.valueOf(
               assertThrows(IllegalStateException.class, weighed::maskCounts).getMessage());

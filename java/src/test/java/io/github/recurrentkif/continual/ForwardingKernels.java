@@ -8,6 +8,7 @@ import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.ParameterVector;
@@ -109,32 +110,20 @@ abstract class ForwardingKernels implements Kernels {
       ParameterVector weights,
       ParameterVector base,
       ParameterVector snapshot,
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
+      Side inner,
+      Side outer,
       MergeRule rule) {
-    kernels.merge(weights, base, snapshot, inner, outer, innerThreshold, outerThreshold, rule);
+    kernels.merge(weights, base, snapshot, inner, outer, rule);
   }
 
   @Override
-  public MaskCounts maskCounts(
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
-      Score score) {
-    return kernels.maskCounts(inner, outer, innerThreshold, outerThreshold, score);
+  public MaskCounts maskCounts(Side inner, Side outer, Score score) {
+    return kernels.maskCounts(inner, outer, score);
   }
 
   @Override
-  public List<MaskCounts> maskCountsByTensor(
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
-      Score score) {
-    return kernels.maskCountsByTensor(inner, outer, innerThreshold, outerThreshold, score);
+  public List<MaskCounts> maskCountsByTensor(Side inner, Side outer, Score score) {
+    return kernels.maskCountsByTensor(inner, outer, score);
   }
 
   @Override

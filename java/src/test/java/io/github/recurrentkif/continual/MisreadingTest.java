@@ -20,7 +20,7 @@ import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
 import io.github.recurrentkif.kernels.Score;
-import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.training.LearningRateSchedule.WarmupLinear;
@@ -306,14 +306,12 @@ class MisreadingTest {
         ParameterVector weights,
         ParameterVector base,
         ParameterVector snapshot,
-        Importance inner,
-        Importance outer,
-        Threshold innerThreshold,
-        Threshold outerThreshold,
+        Side inner,
+        Side outer,
         MergeRule rule) {
       try (var before = new ParameterVector(base.layout(), device())) {
         copy(base, before);
-        super.merge(weights, base, snapshot, inner, outer, innerThreshold, outerThreshold, rule);
+        super.merge(weights, base, snapshot, inner, outer, rule);
         // The first fusion's new base: the second then starts from the wrong place.
         copy(before, base);
       }

@@ -7,14 +7,13 @@ import io.github.recurrentkif.continual.LearningEvent.AfterInner;
 import io.github.recurrentkif.continual.LearningEvent.AfterOuter;
 import io.github.recurrentkif.continual.LearningEvent.BeforeMerge;
 import io.github.recurrentkif.continual.RecurrentKifSettings.OuterLoop;
-import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.ImportanceRule.Formula;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.kernels.Score;
-import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.reference.ReferenceKernels;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
@@ -188,8 +187,8 @@ final class QuadraticTrace {
       case BeforeMerge merge -> {
         List<List<Integer>> masks =
             List.of(
-                mask(merge.inner(), merge.rule().score(), merge.innerThreshold()),
-                mask(merge.outer(), merge.rule().score(), merge.outerThreshold()));
+                mask(merge.inner(), merge.rule().score()),
+                mask(merge.outer(), merge.rule().score()));
         List<Integer> shared = new ArrayList<>(masks.get(0));
         shared.retainAll(masks.get(1));
         assertEquals(shared.size(), merge.maskCounts().shared());
@@ -206,9 +205,9 @@ final class QuadraticTrace {
     return new Entry(event, outcome.learningRate(), outcome.gradientNorm(), weights, List.of());
   }
 
-  static List<Integer> mask(Importance importance, Score score, Threshold threshold) {
-    double[] sensitivity = elements(importance.sensitivity());
-    double[] uncertainty = elements(importance.uncertainty());
+  static List<Integer> mask(Side side, Score score) {
+    double[] sensitivity = elements(side.importance().sensitivity());
+    double[] uncertainty = elements(side.importance().uncertainty());
     return IntStream.range(0, sensitivity.length)
         .filter(
             i ->
@@ -217,7 +216,7 @@ final class QuadraticTrace {
                       case SENSITIVITY_TIMES_UNCERTAINTY ->
                           (float) sensitivity[i] * (float) uncertainty[i];
                     }
-                    > threshold.value())
+                    > side.threshold().value())
         .boxed()
         .toList();
   }

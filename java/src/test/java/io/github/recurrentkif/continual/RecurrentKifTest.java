@@ -269,8 +269,8 @@ class RecurrentKifTest {
           -1,
           event -> {
             if (event instanceof BeforeMerge merge) {
-              numbers.add(merge.innerThreshold().value());
-              numbers.add(merge.outerThreshold().value());
+              numbers.add(merge.inner().threshold().value());
+              numbers.add(merge.outer().threshold().value());
             }
           });
       for (float weight : run.weights()) {
@@ -367,7 +367,8 @@ class RecurrentKifTest {
                 assertArrayEquals(ends.getFirst(), merge.snapshot().download("w"));
                 assertFalse(
                     Arrays.equals(
-                        outerBefore.getFirst(), merge.outer().sensitivity().download("w")),
+                        outerBefore.getFirst(),
+                        merge.outer().importance().sensitivity().download("w")),
                     "and yet the importance to the history moved");
                 ends.add(merge.base().download("w"));
               }
@@ -425,8 +426,8 @@ class RecurrentKifTest {
               assertEquals(8, counts.shared() + counts.newOnly());
               assertEquals(8, counts.shared() + counts.oldOnly());
               assertEquals(PARAMETERS, counts.elements());
-              assertTrue(merge.innerThreshold().value() > 0);
-              assertTrue(merge.outerThreshold().value() > 0);
+              assertTrue(merge.inner().threshold().value() > 0);
+              assertTrue(merge.outer().threshold().value() > 0);
             }
           });
       assertEquals(3, run.count(BeforeMerge.class));
@@ -503,7 +504,7 @@ class RecurrentKifTest {
           event -> {
             if (event instanceof BeforeMerge merge) {
               assertArrayEquals(merge.snapshot().download("w"), run.weights());
-              assertTrue(merge.outerThreshold().value() > 0);
+              assertTrue(merge.outer().threshold().value() > 0);
             }
           });
       assertEquals(12, run.learner.counters().get("adam.step"));
@@ -538,7 +539,7 @@ class RecurrentKifTest {
           plan(4, 5, 2),
           event -> {
             if (event instanceof BeforeMerge merge) {
-              history.add(merge.outer().sensitivity().download("w"));
+              history.add(merge.outer().importance().sensitivity().download("w"));
             }
           });
     }

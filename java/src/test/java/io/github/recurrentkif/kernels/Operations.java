@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -60,7 +61,8 @@ public final class Operations {
       ImportanceRule rule = new ImportanceRule(formula, 0.85, 0.75);
       operations.put(
           "importance, " + formula,
-          (k, s) -> done(() -> k.importance(s.weights, s.gradient, CLIP, s.inner, rule)));
+          (k, s) ->
+              done(() -> k.importance(s.weights, s.gradient, CLIP, s.inner.importance(), rule)));
       operations.put(
           "AdamW with importance, " + formula,
           (k, s) ->
@@ -73,47 +75,46 @@ public final class Operations {
                           s.secondMoment,
                           CLIP,
                           STEP,
-                          s.inner,
+                          s.inner.importance(),
                           rule)));
     }
     for (Score score : Score.values()) {
       operations.put("thresholds of " + score, (k, s) -> thresholds(k, s, score));
-      operations.put(
-          "mask counts of " + score,
-          (k, s) -> k.maskCounts(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score));
+      operations.put("mask counts of " + score, (k, s) -> k.maskCounts(s.inner, s.outer, score));
       operations.put(
           "mask counts of " + score + " where zero lies above a threshold",
           (k, s) -> {
-            s.innerThreshold
-                .device()
-                .upload(MemorySegment.ofArray(new float[] {-1, 0}), s.innerThreshold.segment());
-            return k.maskCounts(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score);
+            Threshold inner = s.inner.threshold();
+            inner.device().upload(MemorySegment.ofArray(new float[] {-1, 0}), inner.segment());
+            return k.maskCounts(s.inner, s.outer, score);
           });
       operations.put(
-          "range of " + score, (k, s) -> done(() -> k.range(s.inner, score, s.innerThreshold)));
+          "range of " + score,
+          (k, s) -> done(() -> k.range(s.inner.importance(), score, s.inner.threshold())));
       operations.put(
           "thresholds, range and mask counts of " + score + " in each tensor",
-          (k, s) -> eachTensor(k, s, score));
+          (k, s) -> inEachTensor(k, s, (inner, outer) -> eachTensor(k, inner, outer, score)));
       operations.put(
           "mask counts of each tensor of " + score,
-          (k, s) ->
-              k.maskCountsByTensor(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score));
+          (k, s) -> k.maskCountsByTensor(s.inner, s.outer, score));
       for (int resets = 0; resets < 4; resets++) {
         boolean inner = (resets & 1) != 0;
         boolean outer = (resets & 2) != 0;
         MergeRule masks = new MergeRule(score, MASKS, inner, outer);
         operations.put(
             "merge by " + masks,
-            (k, s) -> done(() -> merge(k, s, s.innerThreshold, s.outerThreshold, masks)));
+            (k, s) -> done(() -> k.merge(s.weights, s.base, s.snapshot, s.inner, s.outer, masks)));
         MergeRule soft = new MergeRule(score, new Soft(0.25), inner, outer);
         operations.put(
             "merge by " + soft,
-            (k, s) -> done(() -> merge(k, s, s.innerThreshold, s.outerThreshold, soft)));
+            (k, s) -> done(() -> k.merge(s.weights, s.base, s.snapshot, s.inner, s.outer, soft)));
       }
       for (Weighting weighting : new Weighting[] {MASKS, new Soft(1e-3), new Soft(1e30)}) {
         MergeRule rule = new MergeRule(score, weighting, true, false);
-        operations.put("a fusion by " + rule, (k, s) -> fusion(k, s, false, rule));
-        operations.put("a fusion in each tensor by " + rule, (k, s) -> fusion(k, s, true, rule));
+        operations.put("a fusion by " + rule, (k, s) -> fusion(k, s, s.inner, s.outer, rule));
+        operations.put(
+            "a fusion in each tensor by " + rule,
+            (k, s) -> inEachTensor(k, s, (inner, outer) -> fusion(k, s, inner, outer, rule)));
       }
     }
     operations.put(
@@ -126,52 +127,46 @@ public final class Operations {
   }
 
   /** What a merge holds scores against, and the merge. */
-  private static List<Bounds> fusion(Kernels k, Workspace s, boolean each, MergeRule rule) {
-    try (Threshold inner = threshold(k, s, each);
-        Threshold outer = threshold(k, s, each)) {
-      k.fuse(s.weights, s.base, s.snapshot, s.inner, s.outer, inner, outer, 0.8, rule);
-      return Stream.concat(bounds(inner), bounds(outer)).toList();
-    }
+  private static List<Bounds> fusion(
+      Kernels k, Workspace s, Side inner, Side outer, MergeRule rule) {
+    k.fuse(s.weights, s.base, s.snapshot, inner, outer, 0.8, rule);
+    return Stream.concat(bounds(inner.threshold()), bounds(outer.threshold())).toList();
   }
 
-  private static Threshold threshold(Kernels kernels, Workspace space, boolean each) {
-    return each
-        ? Threshold.ofEachTensor(space.layout, kernels.device())
-        : new Threshold(kernels.device());
-  }
-
-  private static List<Object> eachTensor(Kernels k, Workspace s, Score score) {
+  private static List<Object> eachTensor(Kernels k, Side inner, Side outer, Score score) {
     List<Object> results = new ArrayList<>();
-    try (Threshold inner = threshold(k, s, true);
-        Threshold outer = threshold(k, s, true)) {
-      for (double quantile : new double[] {0, 0.8, 1}) {
-        k.threshold(s.inner, score, quantile, inner);
-        bounds(inner).forEach(results::add);
-      }
-      k.range(s.outer, score, outer);
-      bounds(outer).forEach(results::add);
-      k.threshold(s.inner, score, 0.5, inner);
-      results.add(k.maskCounts(s.inner, s.outer, inner, outer, score));
-      results.add(k.maskCountsByTensor(s.inner, s.outer, inner, outer, score));
+    for (double quantile : new double[] {0, 0.8, 1}) {
+      k.threshold(inner.importance(), score, quantile, inner.threshold());
+      bounds(inner.threshold()).forEach(results::add);
     }
+    k.range(outer.importance(), score, outer.threshold());
+    bounds(outer.threshold()).forEach(results::add);
+    k.threshold(inner.importance(), score, 0.5, inner.threshold());
+    results.add(k.maskCounts(inner, outer, score));
+    results.add(k.maskCountsByTensor(inner, outer, score));
     return results;
+  }
+
+  /** Gives an operation the sides of a workspace, but with thresholds of each tensor. */
+  private static <T> T inEachTensor(
+      Kernels kernels, Workspace space, BiFunction<Side, Side, T> operation) {
+    try (Threshold inner = Threshold.ofEachTensor(space.layout, kernels.device());
+        Threshold outer = Threshold.ofEachTensor(space.layout, kernels.device())) {
+      return operation.apply(
+          new Side(space.inner.importance(), inner), new Side(space.outer.importance(), outer));
+    }
   }
 
   private static Stream<Bounds> bounds(Threshold threshold) {
     return IntStream.range(0, threshold.parts()).mapToObj(threshold::bounds);
   }
 
-  private static void merge(
-      Kernels k, Workspace s, Threshold inner, Threshold outer, MergeRule rule) {
-    k.merge(s.weights, s.base, s.snapshot, s.inner, s.outer, inner, outer, rule);
-  }
-
   /** Several quantiles, so that ranks fall on and between elements. */
   private static List<Integer> thresholds(Kernels kernels, Workspace space, Score score) {
     List<Integer> bits = new ArrayList<>();
     for (double quantile : new double[] {0, 0.3, 0.8, 0.999, 1}) {
-      kernels.threshold(space.inner, score, quantile, space.innerThreshold);
-      bits.add(Float.floatToIntBits(space.innerThreshold.value()));
+      kernels.threshold(space.inner.importance(), score, quantile, space.inner.threshold());
+      bits.add(Float.floatToIntBits(space.inner.threshold().value()));
     }
     return bits;
   }

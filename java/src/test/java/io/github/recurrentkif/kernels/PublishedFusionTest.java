@@ -57,31 +57,23 @@ class PublishedFusionTest {
         space.base.upload("all", base);
         space.snapshot.upload("all", recorded.get(prefix + "inner_end"));
         space.weights.upload("all", recorded.get(prefix + "outer_end"));
-        space.inner.sensitivity().upload("all", recorded.get(prefix + "I_in"));
-        space.inner.uncertainty().upload("all", recorded.get(prefix + "U_in"));
-        space.outer.sensitivity().upload("all", recorded.get(prefix + "I_out"));
-        space.outer.uncertainty().upload("all", recorded.get(prefix + "U_out"));
+        space.inner.importance().sensitivity().upload("all", recorded.get(prefix + "I_in"));
+        space.inner.importance().uncertainty().upload("all", recorded.get(prefix + "U_in"));
+        space.outer.importance().sensitivity().upload("all", recorded.get(prefix + "I_out"));
+        space.outer.importance().uncertainty().upload("all", recorded.get(prefix + "U_out"));
         MergeRule rule = MergeRule.reference();
         double quantile = trace.get("quantile").asDouble();
-        kernels.threshold(space.inner, rule.score(), quantile, space.innerThreshold);
-        kernels.threshold(space.outer, rule.score(), quantile, space.outerThreshold);
-        assertEquals((float) event.get("thr_in").asDouble(), space.innerThreshold.value(), prefix);
-        assertEquals((float) event.get("thr_out").asDouble(), space.outerThreshold.value(), prefix);
-        MaskCounts counts =
-            kernels.maskCounts(
-                space.inner, space.outer, space.innerThreshold, space.outerThreshold, rule.score());
+        kernels.measure(space.inner, rule, quantile);
+        kernels.measure(space.outer, rule, quantile);
+        assertEquals(
+            (float) event.get("thr_in").asDouble(), space.inner.threshold().value(), prefix);
+        assertEquals(
+            (float) event.get("thr_out").asDouble(), space.outer.threshold().value(), prefix);
+        MaskCounts counts = kernels.maskCounts(space.inner, space.outer, rule.score());
         assertEquals(event.get("n_both").asLong(), counts.shared(), prefix);
         assertEquals(event.get("n_in").asLong(), counts.shared() + counts.newOnly(), prefix);
         assertEquals(event.get("n_out").asLong(), counts.shared() + counts.oldOnly(), prefix);
-        kernels.merge(
-            space.weights,
-            space.base,
-            space.snapshot,
-            space.inner,
-            space.outer,
-            space.innerThreshold,
-            space.outerThreshold,
-            rule);
+        kernels.merge(space.weights, space.base, space.snapshot, space.inner, space.outer, rule);
         base = recorded.get(prefix + "fused");
         same(base, space.weights, prefix + "weights");
         same(base, space.base, prefix + "base");

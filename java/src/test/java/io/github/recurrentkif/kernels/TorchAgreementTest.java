@@ -47,14 +47,16 @@ class TorchAgreementTest {
       try (Workspace space = workspace(c.get("weights").size())) {
         upload(space.weights, c.get("weights"));
         upload(space.gradient, c.get("gradient"));
-        upload(space.inner.sensitivity(), c.get("sensitivity"));
-        upload(space.inner.uncertainty(), c.get("uncertainty"));
+        upload(space.inner.importance().sensitivity(), c.get("sensitivity"));
+        upload(space.inner.importance().uncertainty(), c.get("uncertainty"));
         ImportanceRule rule =
             new ImportanceRule(formula, c.get("beta1").asDouble(), c.get("beta2").asDouble());
-        kernels.importance(space.weights, space.gradient, 1, space.inner, rule);
+        kernels.importance(space.weights, space.gradient, 1, space.inner.importance(), rule);
         JsonNode after = c.get("after").get(formula.name());
-        assertBits(after.get("sensitivity"), space.inner.sensitivity(), formula + " I");
-        assertBits(after.get("uncertainty"), space.inner.uncertainty(), formula + " U");
+        assertBits(
+            after.get("sensitivity"), space.inner.importance().sensitivity(), formula + " I");
+        assertBits(
+            after.get("uncertainty"), space.inner.importance().uncertainty(), formula + " U");
       }
     }
   }
@@ -67,14 +69,15 @@ class TorchAgreementTest {
         .forEachEntry(
             (name, c) -> {
               try (Workspace space = workspace(c.get("scores").size())) {
-                upload(space.inner.sensitivity(), c.get("scores"));
+                upload(space.inner.importance().sensitivity(), c.get("scores"));
                 for (JsonNode expected : c.get("quantiles")) {
                   double q = expected.get("q").asDouble();
-                  kernels.threshold(space.inner, Score.SENSITIVITY, q, space.innerThreshold);
+                  kernels.threshold(
+                      space.inner.importance(), Score.SENSITIVITY, q, space.inner.threshold());
                   // floatToIntBits makes all NaN one.
                   assertEquals(
                       Float.floatToIntBits(number(expected.get("value"))),
-                      Float.floatToIntBits(space.innerThreshold.value()),
+                      Float.floatToIntBits(space.inner.threshold().value()),
                       name + " at " + q);
                 }
               }
@@ -89,12 +92,12 @@ class TorchAgreementTest {
       upload(space.base, c.get("base"));
       upload(space.snapshot, c.get("snapshot"));
       upload(space.weights, c.get("weights"));
-      upload(space.inner.sensitivity(), c.get("inner"));
-      upload(space.outer.sensitivity(), c.get("outer"));
+      upload(space.inner.importance().sensitivity(), c.get("inner"));
+      upload(space.outer.importance().sensitivity(), c.get("outer"));
       double q = c.get("quantile").asDouble();
-      kernels.threshold(space.inner, Score.SENSITIVITY, q, space.innerThreshold);
-      kernels.threshold(space.outer, Score.SENSITIVITY, q, space.outerThreshold);
       MergeRule rule = new MergeRule(Score.SENSITIVITY, MergeRule.referenceMasks(), false, false);
+      kernels.measure(space.inner, rule, q);
+      kernels.measure(space.outer, rule, q);
       JsonNode counts = c.get("counts");
       assertEquals(
           new MaskCounts(
@@ -102,21 +105,8 @@ class TorchAgreementTest {
               counts.get(1).asLong(),
               counts.get(2).asLong(),
               counts.get(3).asLong()),
-          kernels.maskCounts(
-              space.inner,
-              space.outer,
-              space.innerThreshold,
-              space.outerThreshold,
-              Score.SENSITIVITY));
-      kernels.merge(
-          space.weights,
-          space.base,
-          space.snapshot,
-          space.inner,
-          space.outer,
-          space.innerThreshold,
-          space.outerThreshold,
-          rule);
+          kernels.maskCounts(space.inner, space.outer, Score.SENSITIVITY));
+      kernels.merge(space.weights, space.base, space.snapshot, space.inner, space.outer, rule);
       assertBits(c.get("merged"), space.weights, "merged weights");
       assertBits(c.get("merged"), space.base, "new base");
     }

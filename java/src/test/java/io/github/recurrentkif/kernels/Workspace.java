@@ -55,10 +55,8 @@ public final class Workspace implements AutoCloseable {
   public final ParameterVector gradient;
   public final ParameterVector firstMoment;
   public final ParameterVector secondMoment;
-  public final Importance inner;
-  public final Importance outer;
-  public final Threshold innerThreshold;
-  public final Threshold outerThreshold;
+  public final Side inner;
+  public final Side outer;
 
   private final Device memory;
 
@@ -77,10 +75,8 @@ public final class Workspace implements AutoCloseable {
     gradient = new ParameterVector(layout, memory);
     firstMoment = new ParameterVector(layout, memory);
     secondMoment = new ParameterVector(layout, memory);
-    inner = Importance.zero(layout, memory);
-    outer = Importance.zero(layout, memory);
-    innerThreshold = new Threshold(memory);
-    outerThreshold = new Threshold(memory);
+    inner = Side.zero(layout, memory);
+    outer = Side.zero(layout, memory);
   }
 
   /** Two tensors, so that there is padding in the middle and at the end. */
@@ -100,16 +96,16 @@ public final class Workspace implements AutoCloseable {
     fill(space.gradient, r -> values.draw(r, 1e-3), random);
     fill(space.firstMoment, r -> values.draw(r, 1e-3), random);
     fill(space.secondMoment, r -> Math.abs(values.draw(r, 1e-6)), random);
-    for (Importance importance : new Importance[] {space.inner, space.outer}) {
-      fill(importance.sensitivity(), r -> Math.abs(values.draw(r, 1e-5)), random);
-      fill(importance.uncertainty(), r -> Math.abs(values.draw(r, 1e-6)), random);
+    for (Side side : new Side[] {space.inner, space.outer}) {
+      fill(side.importance().sensitivity(), r -> Math.abs(values.draw(r, 1e-5)), random);
+      fill(side.importance().uncertainty(), r -> Math.abs(values.draw(r, 1e-6)), random);
     }
     // Many of the ties meet a threshold, I*U the inner one and I the outer one.
     boolean ties = values == Values.TIES;
-    space.innerThreshold.segment().setAtIndex(JAVA_FLOAT, 0, ties ? 0.25f : 1e-11f);
-    space.outerThreshold.segment().setAtIndex(JAVA_FLOAT, 0, ties ? 0.5f : 2e-11f);
-    space.innerThreshold.segment().setAtIndex(JAVA_FLOAT, 1, ties ? 1 : 3e-11f);
-    space.outerThreshold.segment().setAtIndex(JAVA_FLOAT, 1, ties ? 2 : 3e-11f);
+    space.inner.threshold().segment().setAtIndex(JAVA_FLOAT, 0, ties ? 0.25f : 1e-11f);
+    space.outer.threshold().segment().setAtIndex(JAVA_FLOAT, 0, ties ? 0.5f : 2e-11f);
+    space.inner.threshold().segment().setAtIndex(JAVA_FLOAT, 1, ties ? 1 : 3e-11f);
+    space.outer.threshold().segment().setAtIndex(JAVA_FLOAT, 1, ties ? 2 : 3e-11f);
     return space;
   }
 
@@ -131,12 +127,12 @@ public final class Workspace implements AutoCloseable {
       gradient.segment(),
       firstMoment.segment(),
       secondMoment.segment(),
-      inner.sensitivity().segment(),
-      inner.uncertainty().segment(),
-      outer.sensitivity().segment(),
-      outer.uncertainty().segment(),
-      innerThreshold.segment(),
-      outerThreshold.segment()
+      inner.importance().sensitivity().segment(),
+      inner.importance().uncertainty().segment(),
+      outer.importance().sensitivity().segment(),
+      outer.importance().uncertainty().segment(),
+      inner.threshold().segment(),
+      outer.threshold().segment()
     };
   }
 
@@ -216,7 +212,5 @@ public final class Workspace implements AutoCloseable {
     secondMoment.close();
     inner.close();
     outer.close();
-    innerThreshold.close();
-    outerThreshold.close();
   }
 }

@@ -4,12 +4,11 @@ import io.github.recurrentkif.continual.LearningEvent;
 import io.github.recurrentkif.continual.RecurrentKif;
 import io.github.recurrentkif.continual.RecurrentKifSettings;
 import io.github.recurrentkif.continual.TaskPlan;
-import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.RandomKey;
-import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
@@ -145,8 +144,8 @@ public final class QuadraticTraceCheck {
       case LearningEvent.AfterInner e -> compare(e.outcome(), expected, vector, place);
       case LearningEvent.AfterOuter e -> compare(e.outcome(), expected, vector, place);
       case LearningEvent.BeforeMerge e -> {
-        compareMask(e.inner(), e.innerThreshold(), expected.at("inner"), place + ", inner");
-        compareMask(e.outer(), e.outerThreshold(), expected.at("outer"), place + ", outer");
+        compareMask(e.inner(), expected.at("inner"), place + ", inner");
+        compareMask(e.outer(), expected.at("outer"), place + ", outer");
       }
       case LearningEvent.AfterFusion _ -> compareWeights(expected, vector, place);
     }
@@ -167,15 +166,15 @@ public final class QuadraticTraceCheck {
     }
   }
 
-  private void compareMask(
-      Importance importance, Threshold threshold, JsonFile expected, String place) {
+  private void compareMask(Side side, JsonFile expected, String place) {
+    float threshold = side.threshold().value();
     int differing = 0;
     int position = 0;
     for (String tensor : List.of("A", "B")) {
-      float[] sensitivity = importance.sensitivity().download(tensor);
-      float[] uncertainty = importance.uncertainty().download(tensor);
+      float[] sensitivity = side.importance().sensitivity().download(tensor);
+      float[] uncertainty = side.importance().uncertainty().download(tensor);
       for (int i = 0; i < sensitivity.length; i++) {
-        boolean found = sensitivity[i] * uncertainty[i] > threshold.value();
+        boolean found = sensitivity[i] * uncertainty[i] > threshold;
         differing += found == (expected.elements().get(position++).whole() == 1) ? 0 : 1;
       }
     }

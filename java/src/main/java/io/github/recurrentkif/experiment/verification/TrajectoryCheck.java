@@ -13,7 +13,7 @@ import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.MergeRule;
-import io.github.recurrentkif.kernels.Threshold;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
@@ -261,41 +261,42 @@ public final class TrajectoryCheck {
                 + e.completed());
       }
       String place = place(e.completed());
-      compareImportance(e.inner(), "in", place);
-      compareImportance(e.outer(), "out", place);
       RecordedTrajectory.Fusion expected = fusions.get(fusion);
-      thresholds.addRelative(expected.innerThreshold(), e.innerThreshold().value(), place);
-      thresholds.addRelative(expected.outerThreshold(), e.outerThreshold().value(), place);
+      compareSide(e.inner(), "in", expected.innerThreshold(), place);
+      compareSide(e.outer(), "out", expected.outerThreshold(), place);
       compareMasks(e, place);
     }
 
-    private void compareImportance(Importance importance, String side, String place) {
+    private void compareSide(Side side, String name, double threshold, String place) {
       importances.add(
-          deviationOverLargest(importance.sensitivity(), vector("I_" + side)),
-          place + ", I " + side);
+          deviationOverLargest(side.importance().sensitivity(), vector("I_" + name)),
+          place + ", I " + name);
       importances.add(
-          deviationOverLargest(importance.uncertainty(), vector("U_" + side)),
-          place + ", U " + side);
+          deviationOverLargest(side.importance().uncertainty(), vector("U_" + name)),
+          place + ", U " + name);
+      thresholds.addRelative(threshold, side.threshold().value(), place);
     }
 
     private void compareMasks(LearningEvent.BeforeMerge e, String place) {
       MemorySegment mask = bytes("mask");
+      float innerThreshold = e.inner().threshold().value();
+      float outerThreshold = e.outer().threshold().value();
       undecided.clear();
       long differing = 0;
       long total = 0;
       for (RecordedTrajectory.FlatTensor tensor : trajectory.layout()) {
-        float[] inner = scores(e.inner(), tensor);
-        float[] outer = scores(e.outer(), tensor);
+        float[] inner = scores(e.inner().importance(), tensor);
+        float[] outer = scores(e.outer().importance(), tensor);
         for (int i = 0; i < tensor.size(); i++) {
           int expected = mask.get(JAVA_BYTE, tensor.offset() + i);
-          boolean innerDiffers = (expected & 1) != 0 != inner[i] > e.innerThreshold().value();
-          boolean outerDiffers = (expected & 2) != 0 != outer[i] > e.outerThreshold().value();
+          boolean innerDiffers = (expected & 1) != 0 != inner[i] > innerThreshold;
+          boolean outerDiffers = (expected & 2) != 0 != outer[i] > outerThreshold;
           if (innerDiffers || outerDiffers) {
             differing++;
             double distance =
                 Math.max(
-                    innerDiffers ? distance(inner[i], e.innerThreshold()) : 0,
-                    outerDiffers ? distance(outer[i], e.outerThreshold()) : 0);
+                    innerDiffers ? distance(inner[i], innerThreshold) : 0,
+                    outerDiffers ? distance(outer[i], outerThreshold) : 0);
             boolean far = !(distance <= NEAR_THRESHOLD);
             farFromThreshold.add(far ? 1 : 0, place + ", " + tensor.name());
             undecided.set(tensor.offset() + i, !far);
@@ -350,8 +351,8 @@ public final class TrajectoryCheck {
     }
   }
 
-  private static double distance(float score, Threshold threshold) {
-    return Math.abs(score - threshold.value()) / threshold.value();
+  private static double distance(float score, float threshold) {
+    return Math.abs(score - threshold) / threshold;
   }
 
   private static float[] scores(Importance importance, RecordedTrajectory.FlatTensor tensor) {

@@ -25,16 +25,8 @@ final class Agreement implements AutoCloseable {
     KernelsContestant specification = new KernelsContestant("", new ReferenceKernels());
     if (operation == Operation.MERGE) {
       try (ReferenceKernels kernels = new ReferenceKernels()) {
-        kernels.threshold(
-            inputs.inner(),
-            MethodParameters.SCORE,
-            MethodParameters.QUANTILE,
-            inputs.innerThreshold());
-        kernels.threshold(
-            inputs.outer(),
-            MethodParameters.SCORE,
-            MethodParameters.QUANTILE,
-            inputs.outerThreshold());
+        kernels.measure(inputs.inner(), MethodParameters.MERGE, MethodParameters.QUANTILE);
+        kernels.measure(inputs.outer(), MethodParameters.MERGE, MethodParameters.QUANTILE);
       }
     }
     expected = new Vectors(operation.arrays(), n, memory);

@@ -30,8 +30,7 @@ record CountingContestant(String name, Contestant owner, CudaKernels kernels)
         v.inner(),
         MethodParameters.IMPORTANCE,
         MethodParameters.SCORE,
-        MethodParameters.QUANTILE,
-        v.innerThreshold());
+        MethodParameters.QUANTILE);
   }
 
   @Override

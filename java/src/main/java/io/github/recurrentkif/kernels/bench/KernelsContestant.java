@@ -70,8 +70,6 @@ public final class KernelsContestant implements Contestant {
               v.get(Role.SNAPSHOT),
               v.inner(),
               v.outer(),
-              v.innerThreshold(),
-              v.outerThreshold(),
               MethodParameters.QUANTILE,
               MethodParameters.MERGE);
       case ADAMW -> adamW(v);
@@ -83,7 +81,7 @@ public final class KernelsContestant implements Contestant {
               v.get(Role.SECOND_MOMENT),
               MethodParameters.CLIP,
               MethodParameters.ADAMW,
-              v.inner(),
+              v.inner().importance(),
               MethodParameters.IMPORTANCE);
       case NORM -> v.setNorm(kernels.squaredNorm(v.get(Role.GRADIENT)));
     }
@@ -94,7 +92,7 @@ public final class KernelsContestant implements Contestant {
         v.get(Role.WEIGHTS),
         v.get(Role.GRADIENT),
         MethodParameters.CLIP,
-        v.inner(),
+        v.inner().importance(),
         MethodParameters.IMPORTANCE);
   }
 
@@ -109,8 +107,7 @@ public final class KernelsContestant implements Contestant {
   }
 
   private void innerThreshold(Vectors v) {
-    kernels.threshold(
-        v.inner(), MethodParameters.SCORE, MethodParameters.QUANTILE, v.innerThreshold());
+    kernels.measure(v.inner(), MethodParameters.MERGE, MethodParameters.QUANTILE);
   }
 
   private void merge(Vectors v) {
@@ -120,8 +117,6 @@ public final class KernelsContestant implements Contestant {
         v.get(Role.SNAPSHOT),
         v.inner(),
         v.outer(),
-        v.innerThreshold(),
-        v.outerThreshold(),
         MethodParameters.MERGE);
   }
 

@@ -3,6 +3,7 @@ package io.github.recurrentkif.kernels.bench;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import io.github.recurrentkif.kernels.Importance;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.ParameterLayout;
@@ -63,12 +64,14 @@ public final class Vectors implements AutoCloseable {
     return get(role).segment();
   }
 
-  public Importance inner() {
-    return new Importance(get(Role.INNER_SENSITIVITY), get(Role.INNER_UNCERTAINTY));
+  public Side inner() {
+    return new Side(
+        new Importance(get(Role.INNER_SENSITIVITY), get(Role.INNER_UNCERTAINTY)), innerThreshold);
   }
 
-  public Importance outer() {
-    return new Importance(get(Role.OUTER_SENSITIVITY), get(Role.OUTER_UNCERTAINTY));
+  public Side outer() {
+    return new Side(
+        new Importance(get(Role.OUTER_SENSITIVITY), get(Role.OUTER_UNCERTAINTY)), outerThreshold);
   }
 
   public Threshold innerThreshold() {

@@ -13,6 +13,7 @@ import io.github.recurrentkif.kernels.MaskCounts;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.Operands;
 import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.HostMemory;
@@ -200,10 +201,8 @@ final class NativeKernels implements Kernels {
   @Override
   public synchronized void threshold(
       Importance importance, Score score, double quantile, Threshold result) {
-    ParameterLayout layout =
-        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
+    ParameterLayout layout = Operands.requireScores(device, importance, result);
     Operands.requireQuantile(quantile);
-    Operands.requireThresholds(device, layout, result);
     check(
         library.threshold(
             context(),
@@ -220,9 +219,7 @@ final class NativeKernels implements Kernels {
 
   @Override
   public synchronized void range(Importance importance, Score score, Threshold result) {
-    ParameterLayout layout =
-        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
-    Operands.requireThresholds(device, layout, result);
+    ParameterLayout layout = Operands.requireScores(device, importance, result);
     check(
         library.range(
             context(),
@@ -241,61 +238,43 @@ final class NativeKernels implements Kernels {
       ParameterVector weights,
       ParameterVector base,
       ParameterVector snapshot,
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
+      Side inner,
+      Side outer,
       MergeRule rule) {
-    ParameterLayout layout =
-        Operands.requireAlike(
-            device,
-            weights,
-            base,
-            snapshot,
-            inner.sensitivity(),
-            inner.uncertainty(),
-            outer.sensitivity(),
-            outer.uncertainty());
-    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+    ParameterLayout layout = Operands.requireMerge(device, weights, base, snapshot, inner, outer);
     check(
         library.merge(
             context(),
             weights.segment(),
             base.segment(),
             snapshot.segment(),
-            inner.sensitivity().segment(),
-            inner.uncertainty().segment(),
-            outer.sensitivity().segment(),
-            outer.uncertainty().segment(),
-            innerThreshold.segment(),
-            outerThreshold.segment(),
-            innerThreshold.spans(),
-            innerThreshold.parts(),
+            inner.importance().sensitivity().segment(),
+            inner.importance().uncertainty().segment(),
+            outer.importance().sensitivity().segment(),
+            outer.importance().uncertainty().segment(),
+            inner.threshold().segment(),
+            outer.threshold().segment(),
+            inner.threshold().spans(),
+            inner.threshold().parts(),
             write(rule),
             layout.length()));
   }
 
   @Override
-  public synchronized MaskCounts maskCounts(
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
-      Score score) {
-    ParameterLayout layout =
-        Operands.requireCounted(device, inner, outer, innerThreshold, outerThreshold);
+  public synchronized MaskCounts maskCounts(Side inner, Side outer, Score score) {
+    ParameterLayout layout = Operands.requireCounted(device, inner, outer);
     check(
         library.maskCounts(
             context(),
-            inner.sensitivity().segment(),
-            inner.uncertainty().segment(),
-            outer.sensitivity().segment(),
-            outer.uncertainty().segment(),
-            innerThreshold.segment(),
-            outerThreshold.segment(),
+            inner.importance().sensitivity().segment(),
+            inner.importance().uncertainty().segment(),
+            outer.importance().sensitivity().segment(),
+            outer.importance().uncertainty().segment(),
+            inner.threshold().segment(),
+            outer.threshold().segment(),
             Structures.number(score),
-            innerThreshold.spans(),
-            innerThreshold.parts(),
+            inner.threshold().spans(),
+            inner.threshold().parts(),
             layout.length(),
             layout.padding(),
             counts));
@@ -311,26 +290,20 @@ final class NativeKernels implements Kernels {
   }
 
   @Override
-  public synchronized List<MaskCounts> maskCountsByTensor(
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
-      Score score) {
-    ParameterLayout layout =
-        Operands.requireCounted(device, inner, outer, innerThreshold, outerThreshold);
+  public synchronized List<MaskCounts> maskCountsByTensor(Side inner, Side outer, Score score) {
+    ParameterLayout layout = Operands.requireCounted(device, inner, outer);
     List<MaskCounts> all = new ArrayList<>();
     for (int t = 0; t < layout.tensors().size(); t++) {
       ParameterLayout.Tensor tensor = layout.tensors().get(t);
       check(
           library.maskCounts(
               context(),
-              inner.sensitivity().slice(tensor),
-              inner.uncertainty().slice(tensor),
-              outer.sensitivity().slice(tensor),
-              outer.uncertainty().slice(tensor),
-              innerThreshold.low(t),
-              outerThreshold.low(t),
+              inner.importance().sensitivity().slice(tensor),
+              inner.importance().uncertainty().slice(tensor),
+              outer.importance().sensitivity().slice(tensor),
+              outer.importance().uncertainty().slice(tensor),
+              inner.threshold().low(t),
+              outer.threshold().low(t),
               Structures.number(score),
               MemorySegment.NULL,
               1,

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import io.github.recurrentkif.kernels.AdamWStep;
+import io.github.recurrentkif.kernels.Importance;
 import io.github.recurrentkif.kernels.ImportanceRule;
 import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Coefficients;
@@ -50,6 +51,11 @@ public final class Arguments {
 
   public Arguments add(ParameterVector vector) {
     return add(vector.segment());
+  }
+
+  /** Its sensitivity, then its uncertainty. */
+  Arguments add(Importance importance) {
+    return add(importance.sensitivity()).add(importance.uncertainty());
   }
 
   /** The address of memory on the device. */

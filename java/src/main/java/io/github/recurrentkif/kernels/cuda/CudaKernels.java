@@ -13,12 +13,12 @@ import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.MergeRule.Masks;
 import io.github.recurrentkif.kernels.Operands;
 import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
-import io.github.recurrentkif.memory.Shape;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -328,7 +328,7 @@ public final class CudaKernels implements Kernels {
     ParameterVector sensitivity = importance.sensitivity();
     ParameterVector uncertainty = importance.uncertainty();
     long n = Operands.requireAlike(device, weights, gradient, sensitivity, uncertainty).length();
-    start().add(weights).add(gradient).add(sensitivity).add(uncertainty).add(clip).add(rule).add(n);
+    start().add(weights).add(gradient).add(importance).add(clip).add(rule).add(n);
     launch(this.importance, elementwise(n));
   }
 
@@ -353,8 +353,7 @@ public final class CudaKernels implements Kernels {
         .add(gradient)
         .add(firstMoment)
         .add(secondMoment)
-        .add(sensitivity)
-        .add(uncertainty)
+        .add(importance)
         .add(clip)
         .add(step)
         .add(rule)
@@ -365,10 +364,8 @@ public final class CudaKernels implements Kernels {
   @Override
   public synchronized void threshold(
       Importance importance, Score score, double quantile, Threshold result) {
-    ParameterLayout layout =
-        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
+    ParameterLayout layout = Operands.requireScores(device, importance, result);
     Operands.requireQuantile(quantile);
-    Operands.requireThresholds(device, layout, result);
     if (result.layout().isPresent()) {
       thresholdOfEach(importance, score, quantile, result);
       return;
@@ -397,13 +394,7 @@ public final class CudaKernels implements Kernels {
   }
 
   private Arguments startPass(Importance importance, Score score, long n, int pass) {
-    return start()
-        .add(importance.sensitivity())
-        .add(importance.uncertainty())
-        .add(score)
-        .add(n)
-        .add(selection)
-        .add(pass);
+    return start().add(importance).add(score).add(n).add(selection).add(pass);
   }
 
   private int selectionBlocks(long n) {
@@ -411,9 +402,9 @@ public final class CudaKernels implements Kernels {
   }
 
   /**
-   * {@link #importance} and then {@link #threshold} of all tensors together, for the last update
-   * before a fusion: the update counts the leading bits of the scores, so that the threshold reads
-   * them twice instead of three times.
+   * {@link #importance} and then {@link #threshold} of all tensors together, both of one side, for
+   * the last update before a fusion: the update counts the leading bits of the scores, so that the
+   * threshold reads them twice instead of three times.
    *
    * @throws IllegalArgumentException as those two, or if the threshold is one of each tensor
    */
@@ -421,23 +412,23 @@ public final class CudaKernels implements Kernels {
       ParameterVector weights,
       ParameterVector gradient,
       float clip,
-      Importance importance,
+      Side side,
       ImportanceRule rule,
       Score score,
-      double quantile,
-      Threshold result) {
-    ParameterVector sensitivity = importance.sensitivity();
-    ParameterVector uncertainty = importance.uncertainty();
+      double quantile) {
+    Importance importance = side.importance();
+    Threshold result = side.threshold();
     ParameterLayout layout =
-        Operands.requireAlike(device, weights, gradient, sensitivity, uncertainty);
+        Operands.requireAlike(
+            device, weights, gradient, importance.sensitivity(), importance.uncertainty());
     Operands.requireQuantile(quantile);
-    Operands.requireThresholds(device, layout, result);
+    Operands.requireThreshold(device, layout, result);
     if (result.layout().isPresent()) {
       throw new IllegalArgumentException("thresholds of each tensor are not counted in an update");
     }
     long n = layout.length();
     Rank rank = Rank.of(quantile, layout.elements(), layout.padding());
-    start().add(weights).add(gradient).add(sensitivity).add(uncertainty).add(clip).add(rule).add(n);
+    start().add(weights).add(gradient).add(importance).add(clip).add(rule).add(n);
     arguments.add(score).add(selection).add(rank.lower());
     launch(importanceCounting, selectionBlocks(n));
     select(importance, score, 1, rank, result);
@@ -446,8 +437,7 @@ public final class CudaKernels implements Kernels {
   private void thresholdOfEach(
       Importance importance, Score score, double quantile, Threshold result) {
     start()
-        .add(importance.sensitivity())
-        .add(importance.uncertainty())
+        .add(importance)
         .add(score)
         .add((float) quantile)
         .addParts(result)
@@ -467,10 +457,8 @@ public final class CudaKernels implements Kernels {
 
   @Override
   public synchronized void range(Importance importance, Score score, Threshold result) {
-    ParameterLayout layout =
-        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
-    Operands.requireThresholds(device, layout, result);
-    start().add(importance.sensitivity()).add(importance.uncertainty()).add(score);
+    ParameterLayout layout = Operands.requireScores(device, importance, result);
+    start().add(importance).add(score);
     if (variant == 1 || result.layout().isPresent()) {
       arguments.addParts(result).add(layout.length()).add(layout.padding()).add(result.segment());
       launch(rangeOfParts, blocks(result.parts(), FULL));
@@ -495,33 +483,19 @@ public final class CudaKernels implements Kernels {
       ParameterVector weights,
       ParameterVector base,
       ParameterVector snapshot,
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
+      Side inner,
+      Side outer,
       MergeRule rule) {
-    ParameterLayout layout =
-        Operands.requireAlike(
-            device,
-            weights,
-            base,
-            snapshot,
-            inner.sensitivity(),
-            inner.uncertainty(),
-            outer.sensitivity(),
-            outer.uncertainty());
-    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
+    ParameterLayout layout = Operands.requireMerge(device, weights, base, snapshot, inner, outer);
     start()
         .add(weights)
         .add(base)
         .add(snapshot)
-        .add(inner.sensitivity())
-        .add(inner.uncertainty())
-        .add(outer.sensitivity())
-        .add(outer.uncertainty())
-        .add(innerThreshold.segment())
-        .add(outerThreshold.segment())
-        .addParts(innerThreshold)
+        .add(inner.importance())
+        .add(outer.importance())
+        .add(inner.threshold().segment())
+        .add(outer.threshold().segment())
+        .addParts(inner.threshold())
         .add(rule)
         .add(layout.length());
     launch(merge, elementwise(layout.length()));
@@ -532,38 +506,25 @@ public final class CudaKernels implements Kernels {
       ParameterVector weights,
       ParameterVector base,
       ParameterVector snapshot,
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
+      Side inner,
+      Side outer,
       double quantile,
       MergeRule rule) {
-    if (!oneLaunch || !(rule.weighting() instanceof Masks) || innerThreshold.layout().isPresent()) {
-      Kernels.super.fuse(
-          weights, base, snapshot, inner, outer, innerThreshold, outerThreshold, quantile, rule);
+    if (!oneLaunch
+        || !(rule.weighting() instanceof Masks)
+        || inner.threshold().layout().isPresent()) {
+      Kernels.super.fuse(weights, base, snapshot, inner, outer, quantile, rule);
       return;
     }
-    ParameterLayout layout =
-        Operands.requireAlike(
-            device,
-            weights,
-            base,
-            snapshot,
-            inner.sensitivity(),
-            inner.uncertainty(),
-            outer.sensitivity(),
-            outer.uncertainty());
+    ParameterLayout layout = Operands.requireMerge(device, weights, base, snapshot, inner, outer);
     Operands.requireQuantile(quantile);
-    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
     Rank rank = Rank.of(quantile, layout.elements(), layout.padding());
     start()
         .add(weights)
         .add(base)
         .add(snapshot)
-        .add(inner.sensitivity())
-        .add(inner.uncertainty())
-        .add(outer.sensitivity())
-        .add(outer.uncertainty())
+        .add(inner.importance())
+        .add(outer.importance())
         .add(rule)
         .add(layout.length())
         .add(rank.lower())
@@ -572,8 +533,8 @@ public final class CudaKernels implements Kernels {
         .add(layout.elements())
         .add(bothSelections)
         .add(barrier)
-        .add(innerThreshold.segment())
-        .add(outerThreshold.segment());
+        .add(inner.threshold().segment())
+        .add(outer.threshold().segment());
     requireOpen();
     int blocks =
         Math.min(
@@ -583,57 +544,41 @@ public final class CudaKernels implements Kernels {
   }
 
   @Override
-  public synchronized MaskCounts maskCounts(
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
-      Score score) {
-    ParameterLayout layout =
-        Operands.requireCounted(device, inner, outer, innerThreshold, outerThreshold);
+  public synchronized MaskCounts maskCounts(Side inner, Side outer, Score score) {
+    ParameterLayout layout = Operands.requireCounted(device, inner, outer);
     requireOpen();
     clearCounts(1);
-    count(
-        new ParameterLayout.Tensor("all", Shape.of(layout.length()), 0, layout.length()),
-        inner,
-        outer,
-        innerThreshold.segment(),
-        outerThreshold.segment(),
-        innerThreshold.spans(),
-        innerThreshold.parts(),
-        score,
-        layout.padding(),
-        0);
+    start()
+        .add(inner.importance())
+        .add(outer.importance())
+        .add(inner.threshold().segment())
+        .add(outer.threshold().segment())
+        .addParts(inner.threshold());
+    count(score, layout.length(), layout.padding(), 0);
     return counted(List.of(layout.elements())).getFirst();
   }
 
   @Override
-  public synchronized List<MaskCounts> maskCountsByTensor(
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
-      Score score) {
-    ParameterLayout layout =
-        Operands.requireCounted(device, inner, outer, innerThreshold, outerThreshold);
+  public synchronized List<MaskCounts> maskCountsByTensor(Side inner, Side outer, Score score) {
+    ParameterLayout layout = Operands.requireCounted(device, inner, outer);
     requireOpen();
     List<ParameterLayout.Tensor> tensors = layout.tensors();
     clearCounts(tensors.size());
     for (int t = 0; t < tensors.size(); t++) {
-      if (tensors.get(t).elements() == 0) {
+      ParameterLayout.Tensor tensor = tensors.get(t);
+      if (tensor.elements() == 0) {
         continue; // It may begin where the arena ends.
       }
-      count(
-          tensors.get(t),
-          inner,
-          outer,
-          innerThreshold.low(t),
-          outerThreshold.low(t),
-          MemorySegment.NULL,
-          1,
-          score,
-          0,
-          t);
+      start()
+          .add(inner.importance().sensitivity().slice(tensor))
+          .add(inner.importance().uncertainty().slice(tensor))
+          .add(outer.importance().sensitivity().slice(tensor))
+          .add(outer.importance().uncertainty().slice(tensor))
+          .add(inner.threshold().low(t))
+          .add(outer.threshold().low(t))
+          .add(MemorySegment.NULL)
+          .add(1);
+      count(score, tensor.elements(), 0, t);
     }
     return counted(tensors.stream().map(ParameterLayout.Tensor::elements).toList());
   }
@@ -648,32 +593,14 @@ public final class CudaKernels implements Kernels {
     launcher.clear(counts.address(), counts.byteSize());
   }
 
-  /** Queues the count of a run of elements. */
-  private void count(
-      ParameterLayout.Tensor run,
-      Importance inner,
-      Importance outer,
-      MemorySegment innerThreshold,
-      MemorySegment outerThreshold,
-      MemorySegment spans,
-      int parts,
-      Score score,
-      long padding,
-      int place) {
-    start()
-        .add(inner.sensitivity().slice(run))
-        .add(inner.uncertainty().slice(run))
-        .add(outer.sensitivity().slice(run))
-        .add(outer.uncertainty().slice(run))
-        .add(innerThreshold)
-        .add(outerThreshold)
-        .add(spans)
-        .add(parts)
+  /** Queues the count of a run of elements, behind the arguments that say which. */
+  private void count(Score score, long elements, long padding, int place) {
+    arguments
         .add(score)
-        .add(run.elements())
+        .add(elements)
         .add(padding)
         .add(counts.asSlice(place * COUNTS_BYTES, COUNTS_BYTES));
-    launch(maskCounts, blocks(Math.ceilDiv(run.elements(), THREADS), FULL));
+    launch(maskCounts, blocks(Math.ceilDiv(elements, THREADS), FULL));
   }
 
   /** Waits for all counts; what is in no class so far is redundant. */

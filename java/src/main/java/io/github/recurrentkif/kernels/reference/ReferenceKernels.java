@@ -16,6 +16,7 @@ import io.github.recurrentkif.kernels.MergeRule.Soft;
 import io.github.recurrentkif.kernels.MergeRule.Weighting;
 import io.github.recurrentkif.kernels.Operands;
 import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.Threshold;
 import io.github.recurrentkif.memory.Device;
 import io.github.recurrentkif.memory.HostMemory;
@@ -206,10 +207,8 @@ public final class ReferenceKernels implements Kernels {
 
   @Override
   public void threshold(Importance importance, Score score, double quantile, Threshold result) {
-    ParameterLayout layout =
-        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
+    ParameterLayout layout = Operands.requireScores(device, importance, result);
     Operands.requireQuantile(quantile);
-    Operands.requireThresholds(device, layout, result);
     if (result.layout().isEmpty()) {
       float value =
           Quantile.of(
@@ -228,9 +227,7 @@ public final class ReferenceKernels implements Kernels {
 
   @Override
   public void range(Importance importance, Score score, Threshold result) {
-    ParameterLayout layout =
-        Operands.requireAlike(device, importance.sensitivity(), importance.uncertainty());
-    Operands.requireThresholds(device, layout, result);
+    ParameterLayout layout = Operands.requireScores(device, importance, result);
     Bounds[] found = new Bounds[result.parts()];
     Arrays.fill(found, Bounds.OF_NOTHING);
     for (int t = 0; t < layout.tensors().size(); t++) {
@@ -253,31 +250,19 @@ public final class ReferenceKernels implements Kernels {
       ParameterVector weights,
       ParameterVector base,
       ParameterVector snapshot,
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
+      Side inner,
+      Side outer,
       MergeRule rule) {
-    ParameterLayout layout =
-        Operands.requireAlike(
-            device,
-            weights,
-            base,
-            snapshot,
-            inner.sensitivity(),
-            inner.uncertainty(),
-            outer.sensitivity(),
-            outer.uncertainty());
-    Operands.requireThresholds(device, layout, innerThreshold, outerThreshold);
-    for (int part = 0; part < innerThreshold.parts(); part++) {
-      Bounds innerBounds = innerThreshold.bounds(part);
-      Bounds outerBounds = outerThreshold.bounds(part);
-      Span span = span(layout, innerThreshold, part);
+    ParameterLayout layout = Operands.requireMerge(device, weights, base, snapshot, inner, outer);
+    for (int part = 0; part < inner.threshold().parts(); part++) {
+      Bounds innerBounds = inner.threshold().bounds(part);
+      Bounds outerBounds = outer.threshold().bounds(part);
+      Span span = span(layout, inner.threshold(), part);
       for (long i = span.begin(); i < span.end(); i++) {
         Coefficients c =
             coefficients(
-                score(inner, rule.score(), i),
-                score(outer, rule.score(), i),
+                score(inner.importance(), rule.score(), i),
+                score(outer.importance(), rule.score(), i),
                 innerBounds,
                 outerBounds,
                 rule.weighting());
@@ -290,13 +275,16 @@ public final class ReferenceKernels implements Kernels {
       }
     }
     if (rule.resetInner()) {
-      zero(inner.sensitivity());
-      zero(inner.uncertainty());
+      zero(inner.importance());
     }
     if (rule.resetOuter()) {
-      zero(outer.sensitivity());
-      zero(outer.uncertainty());
+      zero(outer.importance());
     }
+  }
+
+  private void zero(Importance importance) {
+    zero(importance.sensitivity());
+    zero(importance.uncertainty());
   }
 
   /** The factors of both task vectors for an element with these scores. */
@@ -325,36 +313,25 @@ public final class ReferenceKernels implements Kernels {
   }
 
   @Override
-  public MaskCounts maskCounts(
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
-      Score score) {
-    return MaskCounts.sum(maskCountsByTensor(inner, outer, innerThreshold, outerThreshold, score));
+  public MaskCounts maskCounts(Side inner, Side outer, Score score) {
+    return MaskCounts.sum(maskCountsByTensor(inner, outer, score));
   }
 
   @Override
-  public List<MaskCounts> maskCountsByTensor(
-      Importance inner,
-      Importance outer,
-      Threshold innerThreshold,
-      Threshold outerThreshold,
-      Score score) {
-    ParameterLayout layout =
-        Operands.requireCounted(device, inner, outer, innerThreshold, outerThreshold);
+  public List<MaskCounts> maskCountsByTensor(Side inner, Side outer, Score score) {
+    ParameterLayout layout = Operands.requireCounted(device, inner, outer);
     List<MaskCounts> counts = new ArrayList<>();
     for (int t = 0; t < layout.tensors().size(); t++) {
-      int part = innerThreshold.layout().isEmpty() ? 0 : t;
-      float innerBound = innerThreshold.bounds(part).low();
-      float outerBound = outerThreshold.bounds(part).low();
+      int part = inner.threshold().layout().isEmpty() ? 0 : t;
+      float innerBound = inner.threshold().bounds(part).low();
+      float outerBound = outer.threshold().bounds(part).low();
       ParameterLayout.Tensor tensor = layout.tensors().get(t);
       long shared = 0;
       long newOnly = 0;
       long oldOnly = 0;
       for (long i = tensor.offset(); i < tensor.offset() + tensor.elements(); i++) {
-        boolean toNew = score(inner, score, i) > innerBound;
-        boolean toOld = score(outer, score, i) > outerBound;
+        boolean toNew = score(inner.importance(), score, i) > innerBound;
+        boolean toOld = score(outer.importance(), score, i) > outerBound;
         if (toNew && toOld) {
           shared++;
         } else if (toNew) {

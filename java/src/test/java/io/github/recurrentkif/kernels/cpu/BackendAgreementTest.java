@@ -72,7 +72,7 @@ class BackendAgreementTest {
     NativeKernels strongest = BACKENDS.lastEntry().getValue();
     try (Workspace space = new Workspace(layout);
         ReferenceKernels reference = new ReferenceKernels()) {
-      MemorySegment scores = space.inner.sensitivity().segment();
+      MemorySegment scores = space.inner.importance().sensitivity().segment();
       for (ParameterLayout.Tensor tensor : layout.tensors()) {
         for (long i = tensor.offset(); i < tensor.offset() + tensor.elements(); i++) {
           // Scattered bits of numbers below 2.
@@ -81,13 +81,15 @@ class BackendAgreementTest {
         }
       }
       for (double quantile : new double[] {0.1, 0.8}) {
-        reference.threshold(space.inner, Score.SENSITIVITY, quantile, space.innerThreshold);
-        strongest.threshold(space.inner, Score.SENSITIVITY, quantile, space.outerThreshold);
-        assertEquals(space.innerThreshold.value(), space.outerThreshold.value());
+        reference.threshold(
+            space.inner.importance(), Score.SENSITIVITY, quantile, space.inner.threshold());
+        strongest.threshold(
+            space.inner.importance(), Score.SENSITIVITY, quantile, space.outer.threshold());
+        assertEquals(space.inner.threshold().value(), space.outer.threshold().value());
       }
       assertEquals(
-          reference.squaredNorm(space.inner.sensitivity()),
-          strongest.squaredNorm(space.inner.sensitivity()));
+          reference.squaredNorm(space.inner.importance().sensitivity()),
+          strongest.squaredNorm(space.inner.importance().sensitivity()));
     }
   }
 }

@@ -140,7 +140,7 @@ class NativeLibraryTest {
                     c.structures.write(RULE),
                     c.n),
             (k, s) -> {
-              k.importance(s.weights, s.gradient, Operations.CLIP, s.inner, RULE);
+              k.importance(s.weights, s.gradient, Operations.CLIP, s.inner.importance(), RULE);
               return 0;
             }));
     all.put(
@@ -167,7 +167,7 @@ class NativeLibraryTest {
                   s.secondMoment,
                   Operations.CLIP,
                   Operations.STEP,
-                  s.inner,
+                  s.inner.importance(),
                   RULE);
               return 0;
             }));
@@ -188,7 +188,7 @@ class NativeLibraryTest {
                       0,
                       c.a[10]),
               (k, s) -> {
-                k.threshold(s.inner, score, 0.8, s.innerThreshold);
+                k.threshold(s.inner.importance(), score, 0.8, s.inner.threshold());
                 return 0;
               }));
       all.put(
@@ -214,7 +214,7 @@ class NativeLibraryTest {
                 long[] counts = c.result.toArray(JAVA_LONG);
                 return new MaskCounts(counts[0], counts[1], counts[2], counts[3]);
               },
-              (k, s) -> k.maskCounts(s.inner, s.outer, s.innerThreshold, s.outerThreshold, score)));
+              (k, s) -> k.maskCounts(s.inner, s.outer, score)));
     }
     for (MergeRule rule : MERGES) {
       all.put(
@@ -237,15 +237,7 @@ class NativeLibraryTest {
                       c.structures.write(rule),
                       c.n),
               (k, s) -> {
-                k.merge(
-                    s.weights,
-                    s.base,
-                    s.snapshot,
-                    s.inner,
-                    s.outer,
-                    s.innerThreshold,
-                    s.outerThreshold,
-                    rule);
+                k.merge(s.weights, s.base, s.snapshot, s.inner, s.outer, rule);
                 return 0;
               }));
     }
@@ -265,7 +257,7 @@ class NativeLibraryTest {
                       0,
                       c.a[10]),
               (k, s) -> {
-                k.range(s.inner, score, s.innerThreshold);
+                k.range(s.inner.importance(), score, s.inner.threshold());
                 return 0;
               }));
     }

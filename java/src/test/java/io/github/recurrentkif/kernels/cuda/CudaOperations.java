@@ -28,19 +28,13 @@ final class CudaOperations {
     for (double quantile : new double[] {0, 0.3, 0.8, 0.999, 1}) {
       if (kernels instanceof CudaKernels cuda) {
         cuda.importanceThenThreshold(
-            s.weights,
-            s.gradient,
-            Operations.CLIP,
-            s.inner,
-            Operations.RULE,
-            score,
-            quantile,
-            s.innerThreshold);
+            s.weights, s.gradient, Operations.CLIP, s.inner, Operations.RULE, score, quantile);
       } else {
-        kernels.importance(s.weights, s.gradient, Operations.CLIP, s.inner, Operations.RULE);
-        kernels.threshold(s.inner, score, quantile, s.innerThreshold);
+        kernels.importance(
+            s.weights, s.gradient, Operations.CLIP, s.inner.importance(), Operations.RULE);
+        kernels.threshold(s.inner.importance(), score, quantile, s.inner.threshold());
       }
-      bits.add(Float.floatToIntBits(s.innerThreshold.value()));
+      bits.add(Float.floatToIntBits(s.inner.threshold().value()));
     }
     return bits;
   }

@@ -13,6 +13,7 @@ import io.github.recurrentkif.kernels.MergeRule;
 import io.github.recurrentkif.kernels.Operations;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.kernels.Score;
+import io.github.recurrentkif.kernels.Side;
 import io.github.recurrentkif.kernels.Sizes;
 import io.github.recurrentkif.kernels.Workspace;
 import io.github.recurrentkif.kernels.Workspace.Values;
@@ -44,14 +45,13 @@ class ReferenceKernelsTest {
           float[] sorted = scores(space);
           Arrays.sort(sorted);
           for (double q : new double[] {0, 0.2, 0.5, 0.8, 0.97, 1}) {
-            kernels.threshold(
-                space.inner, Score.SENSITIVITY_TIMES_UNCERTAINTY, q, space.innerThreshold);
+            float found = threshold(space, Score.SENSITIVITY_TIMES_UNCERTAINTY, q);
             float rank = (float) q * (sorted.length - 1);
             float a = sorted[(int) Math.floor(rank)];
             float b = sorted[(int) Math.ceil(rank)];
             float f = rank - (float) Math.floor(rank);
             float expected = f < 0.5f ? a + f * (b - a) : b - (b - a) * (1 - f);
-            assertEquals(expected + 0f, space.innerThreshold.value(), values + " " + size);
+            assertEquals(expected + 0f, found, values + " " + size);
           }
         }
       }
@@ -64,41 +64,30 @@ class ReferenceKernelsTest {
     // the smallest element would not.
     ParameterLayout layout = Workspace.layoutOf(20);
     try (Workspace space = new Workspace(layout)) {
-      set(space.inner.sensitivity(), 1);
-      kernels.threshold(space.inner, Score.SENSITIVITY, 0, space.innerThreshold);
+      set(space.inner.importance().sensitivity(), 1);
       assertTrue(layout.padding() > 0);
-      assertEquals(1f, space.innerThreshold.value());
+      assertEquals(1f, threshold(space, Score.SENSITIVITY, 0));
     }
   }
 
   @Test
   void theThresholdOfNothingIsNaNAndNothingLiesAboveIt() {
     try (Workspace space = new Workspace(Workspace.layoutOf(0))) {
-      kernels.threshold(space.inner, Score.SENSITIVITY, 0.8, space.innerThreshold);
-      assertTrue(Float.isNaN(space.innerThreshold.value()));
+      assertTrue(Float.isNaN(threshold(space, Score.SENSITIVITY, 0.8)));
     }
     try (Workspace space = new Workspace(Workspace.layoutOf(5))) {
-      set(space.inner.sensitivity(), 1, 2, Float.NaN, 3, INFINITY);
-      kernels.threshold(space.inner, Score.SENSITIVITY, 0.1, space.innerThreshold);
-      assertTrue(Float.isNaN(space.innerThreshold.value()));
-      set(space.inner.sensitivity(), 1, 2, 3, 4, INFINITY);
-      assertEquals(
-          new MaskCounts(0, 0, 0, 5),
-          kernels.maskCounts(
-              space.inner,
-              space.outer,
-              space.innerThreshold,
-              space.innerThreshold,
-              Score.SENSITIVITY));
+      set(space.inner.importance().sensitivity(), 1, 2, Float.NaN, 3, INFINITY);
+      assertTrue(Float.isNaN(threshold(space, Score.SENSITIVITY, 0.1)));
+      set(space.inner.importance().sensitivity(), 1, 2, 3, 4, INFINITY);
+      assertEquals(new MaskCounts(0, 0, 0, 5), counts(space));
     }
   }
 
   @Test
   void zerosOfBothSignsAreOneZero() {
     try (Workspace space = new Workspace(Workspace.layoutOf(4))) {
-      set(space.inner.sensitivity(), 0, MINUS_ZERO, MINUS_ZERO, 0);
-      kernels.threshold(space.inner, Score.SENSITIVITY, 1, space.innerThreshold);
-      assertEquals(0, Float.floatToRawIntBits(space.innerThreshold.value()));
+      set(space.inner.importance().sensitivity(), 0, MINUS_ZERO, MINUS_ZERO, 0);
+      assertEquals(0, Float.floatToRawIntBits(threshold(space, Score.SENSITIVITY, 1)));
       assertEquals(0, counts(space).newOnly());
     }
   }
@@ -106,9 +95,8 @@ class ReferenceKernelsTest {
   @Test
   void aScoreThatEqualsTheThresholdIsNotImportant() {
     try (Workspace space = new Workspace(Workspace.layoutOf(5))) {
-      set(space.inner.sensitivity(), 3, 3, 3, 3, Math.nextUp(3f));
-      kernels.threshold(space.inner, Score.SENSITIVITY, 0.5, space.innerThreshold);
-      assertEquals(3f, space.innerThreshold.value());
+      set(space.inner.importance().sensitivity(), 3, 3, 3, 3, Math.nextUp(3f));
+      assertEquals(3f, threshold(space, Score.SENSITIVITY, 0.5));
       assertEquals(1, counts(space).newOnly());
     }
   }
@@ -116,9 +104,8 @@ class ReferenceKernelsTest {
   @Test
   void denormalScoresAreToldApart() {
     try (Workspace space = new Workspace(Workspace.layoutOf(3))) {
-      set(space.inner.sensitivity(), 2 * Float.MIN_VALUE, 0, Float.MIN_VALUE);
-      kernels.threshold(space.inner, Score.SENSITIVITY, 0.5, space.innerThreshold);
-      assertEquals(Float.MIN_VALUE, space.innerThreshold.value());
+      set(space.inner.importance().sensitivity(), 2 * Float.MIN_VALUE, 0, Float.MIN_VALUE);
+      assertEquals(Float.MIN_VALUE, threshold(space, Score.SENSITIVITY, 0.5));
       assertEquals(1, counts(space).elements() - counts(space).redundant());
     }
   }
@@ -136,16 +123,21 @@ class ReferenceKernelsTest {
       try (Workspace space = new Workspace(Workspace.layoutOf(1))) {
         set(space.weights, w);
         set(space.gradient, g);
-        set(space.inner.sensitivity(), 1);
-        set(space.inner.uncertainty(), 2);
+        set(space.inner.importance().sensitivity(), 1);
+        set(space.inner.importance().uncertainty(), 2);
         kernels.importance(
-            space.weights, space.gradient, 1, space.inner, new ImportanceRule(formula, 0.5, 0.25));
+            space.weights,
+            space.gradient,
+            1,
+            space.inner.importance(),
+            new ImportanceRule(formula, 0.5, 0.25));
         float s = expected.getOrDefault(formula, Float.NaN);
         float smoothed = 0.5f + 0.5f * s;
-        assertEquals(smoothed, space.inner.sensitivity().download("a")[0], formula.name());
+        assertEquals(
+            smoothed, space.inner.importance().sensitivity().download("a")[0], formula.name());
         assertEquals(
             0.5f + 0.75f * Math.abs(s - smoothed),
-            space.inner.uncertainty().download("a")[0],
+            space.inner.importance().uncertainty().download("a")[0],
             formula.name());
       }
     }
@@ -154,12 +146,13 @@ class ReferenceKernelsTest {
   @Test
   void importancesThatDecayAtNoGradientPassThroughDenormalsToZero() {
     try (Workspace space = new Workspace(Workspace.layoutOf(1))) {
-      set(space.inner.sensitivity(), 1e-37f);
+      set(space.inner.importance().sensitivity(), 1e-37f);
       float before = 1e-37f;
       int denormals = 0;
       for (int i = 0; i < 2000 && before > 0; i++) {
-        kernels.importance(space.weights, space.gradient, 1, space.inner, Operations.RULE);
-        float now = space.inner.sensitivity().download("a")[0];
+        kernels.importance(
+            space.weights, space.gradient, 1, space.inner.importance(), Operations.RULE);
+        float now = space.inner.importance().sensitivity().download("a")[0];
         assertEquals(0.85f * before, now);
         denormals += now > 0 && now < Float.MIN_NORMAL ? 1 : 0;
         if (now == before) {
@@ -184,27 +177,20 @@ class ReferenceKernelsTest {
         set(space.base, base);
         set(space.snapshot, snapshot);
         set(space.weights, after);
-        set(space.inner.sensitivity(), 9, 9, 1, 1);
-        set(space.outer.sensitivity(), 9, 1, 9, 1);
-        set(space.inner.uncertainty(), 1, 1, 1, 1);
-        set(space.outer.uncertainty(), 1, 1, 1, 1);
-        space.innerThreshold.segment().set(JAVA_FLOAT, 0, 5);
-        space.outerThreshold.segment().set(JAVA_FLOAT, 0, 5);
+        set(space.inner.importance().sensitivity(), 9, 9, 1, 1);
+        set(space.outer.importance().sensitivity(), 9, 1, 9, 1);
+        set(space.inner.importance().uncertainty(), 1, 1, 1, 1);
+        set(space.outer.importance().uncertainty(), 1, 1, 1, 1);
+        space.inner.threshold().segment().set(JAVA_FLOAT, 0, 5);
+        space.outer.threshold().segment().set(JAVA_FLOAT, 0, 5);
         kernels.merge(
-            space.weights,
-            space.base,
-            space.snapshot,
-            space.inner,
-            space.outer,
-            space.innerThreshold,
-            space.outerThreshold,
-            rules[i]);
+            space.weights, space.base, space.snapshot, space.inner, space.outer, rules[i]);
         for (int j = 0; j < 4; j++) {
           assertEquals(expected[i][j], space.weights.download("a")[j], 1e-6f);
           assertEquals(space.weights.download("a")[j], space.base.download("a")[j]);
-          assertEquals(0, space.inner.sensitivity().download("a")[j]);
+          assertEquals(0, space.inner.importance().sensitivity().download("a")[j]);
         }
-        assertEquals(9, space.outer.sensitivity().download("a")[0]);
+        assertEquals(9, space.outer.importance().sensitivity().download("a")[0]);
       }
     }
   }
@@ -256,9 +242,7 @@ class ReferenceKernelsTest {
         Workspace other = new Workspace(Workspace.layoutOf(6))) {
       assertThrows(IllegalArgumentException.class, () -> kernels.copy(one.weights, other.weights));
       assertThrows(IllegalArgumentException.class, () -> kernels.copy(one.weights, one.weights));
-      assertThrows(
-          IllegalArgumentException.class,
-          () -> kernels.threshold(one.inner, Score.SENSITIVITY, 1.01, one.innerThreshold));
+      assertThrows(IllegalArgumentException.class, () -> threshold(one, Score.SENSITIVITY, 1.01));
       assertThrows(
           IllegalArgumentException.class,
           () ->
@@ -267,17 +251,24 @@ class ReferenceKernelsTest {
     }
   }
 
+  /** The threshold of the inner scores, which is left there. */
+  private float threshold(Workspace space, Score score, double quantile) {
+    kernels.threshold(space.inner.importance(), score, quantile, space.inner.threshold());
+    return space.inner.threshold().value();
+  }
+
+  /** Both sides by the inner threshold. */
   private MaskCounts counts(Workspace space) {
-    return kernels.maskCounts(
-        space.inner, space.outer, space.innerThreshold, space.innerThreshold, Score.SENSITIVITY);
+    Side outer = new Side(space.outer.importance(), space.inner.threshold());
+    return kernels.maskCounts(space.inner, outer, Score.SENSITIVITY);
   }
 
   private static float[] scores(Workspace space) {
     float[] scores = new float[(int) space.layout.elements()];
     int n = 0;
     for (ParameterLayout.Tensor tensor : space.layout.tensors()) {
-      float[] sensitivity = space.inner.sensitivity().download(tensor.name());
-      float[] uncertainty = space.inner.uncertainty().download(tensor.name());
+      float[] sensitivity = space.inner.importance().sensitivity().download(tensor.name());
+      float[] uncertainty = space.inner.importance().uncertainty().download(tensor.name());
       for (int i = 0; i < sensitivity.length; i++) {
         scores[n++] = sensitivity[i] * uncertainty[i];
       }
