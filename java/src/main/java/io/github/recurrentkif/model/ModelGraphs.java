@@ -80,7 +80,11 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
   }
 
   private ModelGraph learned(String name, Graph graph, TokenRows rows) {
-    Answering answering = answering(graph, rows, false);
+    return learned(name, graph, rows, answering(graph, rows, false));
+  }
+
+  /** Loss and gradients of a forward pass over the rows. */
+  static ModelGraph learned(String name, Graph graph, TokenRows rows, Answering answering) {
     rows.learn(answering.rows(), answering.head(), answering.labelledOnly());
     return new ModelGraph(name, graph, rows.dropoutPlaces());
   }

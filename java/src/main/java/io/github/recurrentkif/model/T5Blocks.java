@@ -63,13 +63,8 @@ final class T5Blocks {
     Value toSource(int layer, Value q);
   }
 
-  /** The rows of the target, ready for the head, over the rows of the encoded source. */
-  Value decoder(Value encoded) {
-    return decoder(encoded, false);
-  }
-
   /**
-   * The same.
+   * The rows of the target, ready for the head, over the rows of the encoded source.
    *
    * @param asking whether the encoded rows are asked as they are, see {@link #askEncoded}
    */

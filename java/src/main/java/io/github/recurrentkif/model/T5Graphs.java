@@ -27,8 +27,17 @@ final class T5Graphs implements ModelGraphs {
 
   @Override
   public Answering answering(Graph graph, TokenRows rows, boolean before) {
+    return answering(graph, rows, before, false);
+  }
+
+  /**
+   * The same.
+   *
+   * @param asking as in {@link T5Blocks#decoder(Value, boolean)}
+   */
+  private Answering answering(Graph graph, TokenRows rows, boolean before, boolean asking) {
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
-    Value decoded = blocks.decoder(before ? blocks.encoderBefore() : blocks.encoder());
+    Value decoded = blocks.decoder(before ? blocks.encoderBefore() : blocks.encoder(), asking);
     blocks.requireTargetsMet();
     return new Answering(decoded, blocks.head(), false);
   }
@@ -39,13 +48,13 @@ final class T5Graphs implements ModelGraphs {
       return Optional.empty();
     }
     Graph graph = new Graph();
-    PackedRows rows = PackedRows.learning(graph, dropout, precision);
-    T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
-    Value decoded = blocks.decoder(blocks.encoder(), true);
-    blocks.requireTargetsMet();
-    rows.learn(decoded, blocks.head(), false);
+    PackedRows rows = packedRows(graph, dropout, precision);
     return Optional.of(
-        new ModelGraph("packed_training_model_of_short_answers", graph, rows.dropoutPlaces()));
+        ModelGraphs.learned(
+            "packed_training_model_of_short_answers",
+            graph,
+            rows,
+            answering(graph, rows, false, true)));
   }
 
   /**
