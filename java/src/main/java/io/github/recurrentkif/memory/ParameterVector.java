@@ -78,6 +78,15 @@ public final class ParameterVector implements AutoCloseable {
     device.upload(values, slice(t));
   }
 
+  /** The same, each number rounded to float32. */
+  public void upload(String tensor, double[] values) {
+    float[] rounded = new float[values.length];
+    for (int i = 0; i < rounded.length; i++) {
+      rounded[i] = (float) values[i];
+    }
+    upload(tensor, MemorySegment.ofArray(rounded));
+  }
+
   @Override
   public void close() {
     arena.close();

@@ -111,7 +111,7 @@ final class PromptPool {
      * The gradient with respect to the keys of {@code scale * pull * mean over the rows of the sum
      * of (1 - cosine)} over the chosen prompts, summed over the batches.
      */
-    float[] keyGradient(List<Batch> batches, float scale) {
+    double[] keyGradient(List<Batch> batches, float scale) {
       double[] gradient = new double[keys.length * width];
       for (Batch batch : batches) {
         double factor = scale * pool.pull() / batch.rows();
@@ -125,11 +125,7 @@ final class PromptPool {
           }
         }
       }
-      float[] rounded = new float[gradient.length];
-      for (int i = 0; i < rounded.length; i++) {
-        rounded[i] = (float) gradient[i];
-      }
-      return rounded;
+      return gradient;
     }
 
     private long[] tokens(double[] query) {

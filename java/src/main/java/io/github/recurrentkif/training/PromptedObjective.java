@@ -4,7 +4,6 @@ import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterVector;
 import io.github.recurrentkif.model.PromptPoolConfig;
-import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
@@ -28,7 +27,7 @@ final class PromptedObjective implements Objective<Batch> {
   public double gradient(Batch batch, RandomKey randomness, ParameterVector gradient) {
     PromptPool.Choice choice = pool.choice();
     double loss = objective.gradient(choice.prompted(batch), randomness, gradient);
-    writeKeys(choice, List.of(batch), 1, gradient);
+    gradient.upload(PromptPoolConfig.KEYS, choice.keyGradient(List.of(batch), 1));
     return loss;
   }
 
@@ -44,14 +43,8 @@ final class PromptedObjective implements Objective<Batch> {
                 update.learningRate(),
                 update.randomness()),
             sum);
-    writeKeys(choice, batches, update.scale(), sum.total());
+    sum.total().upload(PromptPoolConfig.KEYS, choice.keyGradient(batches, update.scale()));
     return losses;
-  }
-
-  private static void writeKeys(
-      PromptPool.Choice choice, List<Batch> batches, float scale, ParameterVector gradient) {
-    gradient.upload(
-        PromptPoolConfig.KEYS, MemorySegment.ofArray(choice.keyGradient(batches, scale)));
   }
 
   @Override

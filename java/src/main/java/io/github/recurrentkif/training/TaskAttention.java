@@ -150,14 +150,7 @@ final class TaskAttention implements Retention<Batch> {
 
     /** Writes the gradient with respect to the attention's parameters. */
     void write(ParameterVector gradient) {
-      sum.parts.forEach(
-          (name, part) -> {
-            float[] rounded = new float[part.length];
-            for (int i = 0; i < part.length; i++) {
-              rounded[i] = (float) part[i];
-            }
-            gradient.upload(name, MemorySegment.ofArray(rounded));
-          });
+      sum.parts.forEach(gradient::upload);
     }
   }
 

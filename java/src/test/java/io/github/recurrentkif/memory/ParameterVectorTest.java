@@ -43,6 +43,15 @@ final class ParameterVectorTest {
 
   @ParameterizedTest
   @ValueSource(booleans = {true, false})
+  void roundsDoublesThatAreUploaded(boolean host) {
+    try (ParameterVector vector = new ParameterVector(layout(), device(host))) {
+      vector.upload("a", new double[] {0.1, 1 + 0x1p-25, 1e300});
+      assertArrayEquals(new float[] {0.1f, 1, Float.POSITIVE_INFINITY}, vector.download("a"));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
   void givesBackWhatWasUploadedAndKeepsTheRest(boolean host) {
     try (ParameterVector vector = new ParameterVector(layout(), device(host))) {
       float[] values = new float[18];

@@ -19,12 +19,12 @@ import io.github.recurrentkif.training.Objective;
 import io.github.recurrentkif.training.OptimizerSettings;
 import io.github.recurrentkif.training.Outcome;
 import io.github.recurrentkif.training.Update;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
 import java.util.function.IntToDoubleFunction;
+import java.util.stream.IntStream;
 
 /**
  * Replays a recorded float64 trace of the whole method on quadratic losses: two tensors A and B,
@@ -99,20 +99,15 @@ public final class QuadraticTraceCheck {
     try (ParameterVector vector = new ParameterVector(layout, kernels.device());
         Learner<Pull> learner = new Learner<>(vector, kernels, new Quadratics(vector), optimizer);
         RecurrentKif<Pull> method = new RecurrentKif<>(settings, layout, kernels)) {
-      upload(vector, "A", SIZE_A, i -> 0.1 * Math.sin(i + 1));
-      upload(vector, "B", SIZE_B, i -> 0.05 * Math.cos(i + 1));
+      vector.upload("A", values(SIZE_A, i -> 0.1 * Math.sin(i + 1)));
+      vector.upload("B", values(SIZE_B, i -> 0.05 * Math.cos(i + 1)));
       method.beginTask(0, learner);
       method.learn(new Plan(), 0, learner, event -> compare(event, vector));
     }
   }
 
-  private static void upload(
-      ParameterVector vector, String tensor, int size, IntToDoubleFunction value) {
-    float[] values = new float[size];
-    for (int i = 0; i < size; i++) {
-      values[i] = (float) value.applyAsDouble(i);
-    }
-    vector.upload(tensor, MemorySegment.ofArray(values));
+  private static double[] values(int size, IntToDoubleFunction value) {
+    return IntStream.range(0, size).mapToDouble(value).toArray();
   }
 
   private void compare(LearningEvent event, ParameterVector vector) {
@@ -224,7 +219,7 @@ public final class QuadraticTraceCheck {
 
     private double gradient(String tensor, int offset, Pull pull, ParameterVector gradient) {
       float[] w = vector.download(tensor);
-      float[] g = new float[w.length];
+      double[] g = new double[w.length];
       int k = pull.side() + offset;
       double loss = 0;
       for (int i = 0; i < w.length; i++) {
@@ -232,9 +227,9 @@ public final class QuadraticTraceCheck {
         double target = 0.3 * Math.cos(i * (k + 1)) * (1 + 0.1 * pull.step());
         double distance = w[i] - target;
         loss += 0.5 * curvature * distance * distance;
-        g[i] = (float) (curvature * distance);
+        g[i] = curvature * distance;
       }
-      gradient.upload(tensor, MemorySegment.ofArray(g));
+      gradient.upload(tensor, g);
       return loss;
     }
 
