@@ -16,11 +16,9 @@ import json
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model
-from safetensors.torch import save_file
+from model_recording import TYPES, record, save_weights
 from transformers import AutoConfig, AutoModelForCausalLM
 
-TYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 END = 2
 
 
@@ -99,19 +97,7 @@ def write_folder(o):
         else:
             value = torch.randn_like(parameter) * 1.2 * parameter.shape[-1] ** -0.5
         weights[name] = value.to(TYPES[o.type])
-    names = sorted(weights)
-    if o.shards == 1:
-        save_file(weights, o.output / "model.safetensors", metadata={"format": "pt"})
-        return
-    index = {}
-    for shard in range(o.shards):
-        file = f"model-{shard + 1:05d}-of-{o.shards:05d}.safetensors"
-        part = {name: weights[name] for name in names[shard :: o.shards]}
-        save_file(part, o.output / file, metadata={"format": "pt"})
-        index.update(dict.fromkeys(part, file))
-    total = sum(w.numel() * w.element_size() for w in weights.values())
-    text = json.dumps({"metadata": {"total_size": total}, "weight_map": index})
-    (o.output / "model.safetensors.index.json").write_text(text)
+    save_weights(o, weights)
 
 
 def opened(o, dtype):
@@ -134,31 +120,9 @@ def batch(o):
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def computed(model, data):
-    tensors = {key: torch.tensor(value) for key, value in data.items()}
-    model.zero_grad()
-    out = model(**tensors)
-    out.loss.backward()
-    found = {"logits": out.logits.detach() * tensors["attention_mask"][:, :, None]}
-    found.update({n: p.grad.detach() for n, p in model.named_parameters() if p.grad is not None})
-    return out.loss.item(), found
-
-
-def compared(o, truth, other, data, file):
-    loss, exact = computed(truth, data)
-    torch_loss, rounded = computed(other, data)
-    save_file({n: t.float().contiguous() for n, t in exact.items()}, o.output / file)
-    return {
-        "loss": loss,
-        "torch_float32_loss": torch_loss,
-        "tensors": {
-            name: {
-                "largest": tensor.abs().max().item(),
-                "torch_float32_deviation": (tensor - rounded[name].double()).abs().max().item(),
-            }
-            for name, tensor in exact.items()
-        },
-    }
+def kept(logits, tensors):
+    """Logits of padding as 0."""
+    return logits * tensors["attention_mask"][:, :, None], {}
 
 
 @torch.no_grad()
@@ -183,7 +147,7 @@ def greedy(o, model, data):
         gaps = (best[:, 0] - best[:, 1])[~ended]
         margin = min(margin, gaps.min().item()) if len(gaps) else margin
         ended |= (new[:, step] == END) | (new[:, step] == END + 1)
-    return ids.tolist(), new.tolist(), margin
+    return {"greedy_prompt_ids": ids.tolist(), "greedy": new.tolist(), "greedy_smallest_margin": margin}
 
 
 def main():
@@ -192,26 +156,7 @@ def main():
     o.output.mkdir(parents=True)
     write_folder(o)
     data = batch(o)
-    fixture = {"batch": data}
-    fixture["full"] = compared(
-        o, opened(o, torch.float64), opened(o, torch.float32), data, "full_gradients.safetensors"
-    )
-    lora = LoraConfig(
-        task_type="CAUSAL_LM", r=o.rank, lora_alpha=o.alpha, lora_dropout=0.0, target_modules=o.targets.split(",")
-    )
-    adapted = get_peft_model(opened(o, torch.float32), lora)
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if "lora_B" in name:
-                parameter.copy_(torch.randn_like(parameter) * 0.1)
-    adapted.save_pretrained(o.output / "adapter")
-    (o.output / "adapter" / "README.md").unlink(missing_ok=True)
-    exact = get_peft_model(opened(o, torch.float64), lora).double()
-    exact.load_state_dict({k: v.double() for k, v in adapted.state_dict().items()})
-    fixture["lora"] = compared(o, exact.eval(), adapted.eval(), data, "lora_gradients.safetensors")
-    fixture["greedy_prompt_ids"], fixture["greedy"], fixture["greedy_smallest_margin"] = greedy(o, exact, data)
-    (o.output / "fixture.json").write_text(json.dumps(fixture))
-    print(f"{o.output.name}: loss {fixture['lora']['loss']:.4f}, margin {fixture['greedy_smallest_margin']:.4f}")
+    record(o, data, lambda dtype: opened(o, dtype), kept, lambda model: greedy(o, model, data), "CAUSAL_LM")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,9 @@ import shutil
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model
-from safetensors.torch import save_file
+from model_recording import TYPES, record, save_weights
 from transformers import T5Config, T5ForConditionalGeneration
 
-TYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 GREEDY_TOKENS = 12
 
 
@@ -101,19 +99,7 @@ def write_folder(o):
     if o.copies:
         for name in ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"):
             weights.setdefault(name, weights["shared.weight"].clone())
-    names = sorted(weights)
-    if o.shards == 1:
-        save_file(weights, o.output / "model.safetensors", metadata={"format": "pt"})
-        return
-    index = {}
-    for shard in range(o.shards):
-        file = f"model-{shard + 1:05d}-of-{o.shards:05d}.safetensors"
-        part = {name: weights[name] for name in names[shard :: o.shards]}
-        save_file(part, o.output / file, metadata={"format": "pt"})
-        index.update(dict.fromkeys(part, file))
-    total = sum(w.numel() * w.element_size() for w in weights.values())
-    text = json.dumps({"metadata": {"total_size": total}, "weight_map": index})
-    (o.output / "model.safetensors.index.json").write_text(text)
+    save_weights(o, weights)
 
 
 def opened(o, dtype):
@@ -134,35 +120,10 @@ def batch(o):
     }
 
 
-def computed(model, data):
-    """Loss, token losses, and logits and gradients by name."""
-    tensors = {key: torch.tensor(value) for key, value in data.items()}
-    model.zero_grad()
-    out = model(**tensors)
-    labels = tensors["labels"]
-    token_loss = torch.nn.functional.cross_entropy(out.logits.transpose(1, 2), labels, reduction="none")
-    out.loss.backward()
-    found = {"logits": out.logits.detach()}
-    found.update({n: p.grad.detach() for n, p in model.named_parameters() if p.grad is not None})
-    return out.loss.item(), token_loss.detach().flatten().tolist(), found
-
-
-def compared(o, truth, other, data, file):
-    loss, token_loss, exact = computed(truth, data)
-    torch_loss, _, rounded = computed(other, data)
-    save_file({n: t.float().contiguous() for n, t in exact.items()}, o.output / file)
-    return {
-        "loss": loss,
-        "torch_float32_loss": torch_loss,
-        "token_loss": token_loss,
-        "tensors": {
-            name: {
-                "largest": tensor.abs().max().item(),
-                "torch_float32_deviation": (tensor - rounded[name].double()).abs().max().item(),
-            }
-            for name, tensor in exact.items()
-        },
-    }
+def kept(logits, tensors):
+    """The logits as they are, and the loss of every token."""
+    loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), tensors["labels"], reduction="none")
+    return logits, {"token_loss": loss.flatten().tolist()}
 
 
 @torch.no_grad()
@@ -179,7 +140,7 @@ def greedy(model, data):
         token = torch.where(ended, 0, best.indices[:, 0])
         ended |= token == 1
         out = torch.cat([out, token[:, None]], 1)
-    return out[:, 1:].tolist(), margin
+    return {"greedy": out[:, 1:].tolist(), "greedy_smallest_margin": margin}
 
 
 def main():
@@ -188,25 +149,7 @@ def main():
     o.output.mkdir(parents=True)
     write_folder(o)
     data = batch(o)
-    fixture = {"batch": data}
-    fixture["full"] = compared(
-        o, opened(o, torch.float64), opened(o, torch.float32), data, "full_gradients.safetensors"
-    )
-    lora = LoraConfig(
-        task_type="SEQ_2_SEQ_LM", r=o.rank, lora_alpha=o.alpha, lora_dropout=0.0, target_modules=o.targets.split(",")
-    )
-    adapted = get_peft_model(opened(o, torch.float32), lora)
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if "lora_B" in name:
-                parameter.copy_(torch.randn_like(parameter) * 0.1)
-    adapted.save_pretrained(o.output / "adapter")
-    exact = get_peft_model(opened(o, torch.float64), lora).double()
-    exact.load_state_dict({k: v.double() for k, v in adapted.state_dict().items()})
-    fixture["lora"] = compared(o, exact.eval(), adapted.eval(), data, "lora_gradients.safetensors")
-    fixture["greedy"], fixture["greedy_smallest_margin"] = greedy(exact, data)
-    (o.output / "fixture.json").write_text(json.dumps(fixture))
-    print(f"{o.output.name}: loss {fixture['lora']['loss']:.4f}, margin {fixture['greedy_smallest_margin']:.4f}")
+    record(o, data, lambda dtype: opened(o, dtype), kept, lambda model: greedy(model, data), "SEQ_2_SEQ_LM")
 
 
 if __name__ == "__main__":
