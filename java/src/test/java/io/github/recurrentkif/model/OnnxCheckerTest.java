@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -29,9 +30,7 @@ class OnnxCheckerTest {
       System.out.println(reason);
       abort(reason);
     }
-    List<String> command = new ArrayList<>();
-    command.add(PYTHON);
-    command.add(SharedFolder.repository().resolve("bench/python/check_onnx.py").toString());
+    List<TrainingArtifacts.GraphFile> graphs = new ArrayList<>();
     for (ModelConfig config :
         List.of(config(false), config(true), llama("llama"), llama("qwen3"))) {
       List<String> targets =
@@ -43,16 +42,38 @@ class OnnxCheckerTest {
               new Trainables.Nothing());
       for (Trainables trainables : choices) {
         TrainingArtifacts artifacts = TrainingArtifacts.prepare(config, trainables, true, folder);
-        command.add(artifacts.training().file().toString());
-        if (artifacts.decoding().encoder() != null) {
-          command.add(artifacts.decoding().encoder().file().toString());
+        graphs.add(artifacts.training());
+        add(graphs, artifacts.packedTraining());
+        add(graphs, artifacts.packedTrainingOfShortAnswers());
+        add(graphs, artifacts.decoding());
+        if (artifacts.packedDecoding() != null) {
+          add(graphs, artifacts.packedDecoding());
         }
-        command.add(artifacts.decoding().step().file().toString());
       }
     }
+    // Of each T5 3 for training, 6 for decoding; packed, 1 and 4. Of each LLaMA 3, 3, 1 and 2.
+    assertEquals(2 * (9 + 5) + 2 * (6 + 3), graphs.size());
+    List<String> command = new ArrayList<>();
+    command.add(PYTHON);
+    command.add(SharedFolder.repository().resolve("bench/python/check_onnx.py").toString());
+    graphs.forEach(graph -> command.add(graph.file().toString()));
     Outcome outcome = run(command);
     assertEquals(0, outcome.status(), outcome.said());
-    assertEquals(18 + 12, outcome.said().lines().filter(line -> line.startsWith("valid ")).count());
+    assertEquals(
+        graphs.size(), outcome.said().lines().filter(line -> line.startsWith("valid ")).count());
+  }
+
+  private static void add(
+      List<TrainingArtifacts.GraphFile> graphs, TrainingArtifacts.Decoding decoding) {
+    add(graphs, decoding.encoder());
+    graphs.add(decoding.step());
+  }
+
+  private static void add(
+      List<TrainingArtifacts.GraphFile> graphs, TrainingArtifacts.@Nullable GraphFile graph) {
+    if (graph != null) {
+      graphs.add(graph);
+    }
   }
 
   private static T5Config config(boolean newer) {
