@@ -190,26 +190,33 @@ INLINE int64_t visible(const operands *r, const part *p, int64_t i) {
   return r->a->causal ? kif_max(0, kif_min(p->keys, i + p->ahead + 1)) : p->keys;
 }
 
+/* The biases of LANES keys, the first of them at that place of the table, which may lie outside. */
+INLINE vec biases(const float *table, int64_t last, int64_t place) {
+  if (place >= 0 && place + LANES - 1 <= last) {
+    return load(table + place);
+  }
+  if (place >= last || place + LANES - 1 <= 0) {
+    return splat(table[place < 0 ? 0 : last]);
+  }
+  float lanes[LANES];
+  for (int i = 0; i < LANES; i++) {
+    lanes[i] = table[kif_max(0, kif_min(place + i, last))];
+  }
+  return load(lanes);
+}
+
 /* s[j] = scale * s[j] + bias for the visible keys, and minus infinity up to the end of the row. */
-static void scores(const operands *r, const part *p, int64_t i, int64_t keys, float *restrict s) {
-  const float scale = r->a->scale;
+static void scores(const operands *r, const part *p, int64_t i, int64_t keys, float *s) {
+  const vec scale = splat(r->a->scale);
   if (r->bias == NULL) {
-    for (int64_t j = 0; j < keys; j++) {
-      s[j] = scale * s[j];
+    for (int64_t j = 0; j < keys; j += LANES) {
+      store(s + j, scale * load(s + j));
     }
   } else {
-    const float *restrict bias = r->bias + p->head * r->distances;
+    const float *bias = r->bias + p->head * r->distances;
     const int64_t last = r->distances - 1, shift = last / 2 - i - p->ahead;
-    int64_t j = 0;
-    for (; j < keys && j + shift < 0; j++) {
-      s[j] = scale * s[j] + bias[0];
-    }
-    int64_t inside = kif_max(j, kif_min(keys, last - shift + 1));
-    for (; j < inside; j++) {
-      s[j] = scale * s[j] + bias[j + shift];
-    }
-    for (; j < keys; j++) {
-      s[j] = scale * s[j] + bias[last];
+    for (int64_t j = 0; j < keys; j += LANES) {
+      store(s + j, scale * load(s + j) + biases(bias, last, j + shift));
     }
   }
   for (int64_t j = keys; j < p->stride; j++) {
@@ -242,9 +249,11 @@ static float exponentials(float *s, int64_t stride, float *sum) {
   return largest;
 }
 
+/* By one division, as the softmax operator does it. */
 static void divide(float *v, int64_t count, float divisor) {
+  const float factor = 1 / divisor;
   for (int64_t j = 0; j < count; j++) {
-    v[j] /= divisor;
+    v[j] *= factor;
   }
 }
 

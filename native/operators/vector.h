@@ -33,7 +33,14 @@ INLINE vec splat(float x) { return x - (vec){0}; }
 
 /* Where the mask is all ones, a, else b. */
 INLINE vec choose(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
-INLINE vec larger(vec a, vec b) { return choose(a > b, a, b); }
+/* Written so, GCC makes one instruction of it. */
+INLINE vec larger(vec a, vec b) {
+  vec c;
+  for (int i = 0; i < LANES; i++) {
+    c[i] = a[i] > b[i] ? a[i] : b[i];
+  }
+  return c;
+}
 
 /* Halves are folded, so that the order of a sum is fixed. */
 INLINE float sum_of(vec v) {
@@ -118,11 +125,10 @@ INLINE float dot(const float *a, const float *b, int64_t count) {
  * x = n ln 2 + r, abs(r) <= ln 2 / 2; exp(r) by the polynomial of Cephes' expf.
  */
 INLINE vec exponential(vec x) {
-  const ivec tiny = x < splat(-87.0f);
-  const vec limited = choose(tiny, splat(-87.0f), x);
   const vec shift = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
-  vec n = (limited * splat(1.44269504f) + shift) - shift;
-  vec r = limited - n * splat(0.693359375f);
+  const vec shifted = x * splat(1.44269504f) + shift;
+  const vec n = shifted - shift;
+  vec r = x - n * splat(0.693359375f);
   r = r - n * splat(-2.12194440e-4f);
   vec p = splat(1.9875691500e-4f);
   p = p * r + splat(1.3981999507e-3f);
@@ -131,8 +137,8 @@ INLINE vec exponential(vec x) {
   p = p * r + splat(1.6666665459e-1f);
   p = p * r + splat(5.0000001201e-1f);
   p = p * (r * r) + r + splat(1.0f);
-  ivec power = (__builtin_convertvector(n, ivec) + 127) << 23;
-  return choose(tiny, splat(0.0f), p * (vec)power);
+  const ivec power = ((ivec)shifted << 23) + (127 << 23); /* 2^n: n is what shifted ends with */
+  return (vec)((ivec)(p * (vec)power) & ~(x < splat(-87.0f)));
 }
 
 #endif
