@@ -597,16 +597,15 @@ typedef struct {
   int64_t stride;
 } key_gradients;
 
-/* From aside to the sequence's own rows, and to those of its references. */
-static void spread(const operands *r, const part *p, int64_t group, const key_gradients *aside) {
+/* From aside to the sequence's own rows, and to those of its references; dk or dv. */
+static void spread(const operands *r, const part *p, int64_t group, const float *aside, float *own,
+                   float *references) {
   const int64_t width = r->a->width, row = r->a->groups * width, column = group * width,
                 reference = p->cached_rows - r->cached_rows;
-  const size_t bytes = sizeof(float) * (size_t)width;
-  for (int64_t j = 0; j < p->keys; j++) {
+  for (int64_t j = 0; j < p->keys && own != NULL; j++) {
     const int shared = j < p->cached;
     const int64_t to = (shared ? reference + j : p->first_key + j - p->cached) * row + column;
-    memcpy((shared ? r->shared_dk : r->dk) + to, aside->dk + j * width, bytes);
-    memcpy((shared ? r->shared_dv : r->dv) + to, aside->dv + j * width, bytes);
+    memcpy((shared ? references : own) + to, aside + j * width, sizeof(float) * (size_t)width);
   }
 }
 
@@ -617,10 +616,18 @@ static void add_shared(void *data, size_t group) {
   for (int64_t i = 0; i < r->references; i++) {
     const int64_t from = i * row + (int64_t)group * width,
                   to = r->cached_rows[i] * row + (int64_t)group * width;
-    for (int64_t n = 0; n < width; n++) {
+    for (int64_t n = 0; n < width && r->dk != NULL; n++) {
       r->dk[to + n] += r->shared_dk[from + n];
+    }
+    for (int64_t n = 0; n < width && r->dv != NULL; n++) {
       r->dv[to + n] += r->shared_dv[from + n];
     }
+  }
+}
+
+static void clear_rows(float *rows, int64_t stride, int64_t count, int64_t width) {
+  for (int64_t j = 0; j < count && rows != NULL; j++) {
+    memset(rows + j * stride, 0, sizeof(float) * (size_t)width);
   }
 }
 
@@ -649,14 +656,13 @@ static void backward(void *data, size_t number) {
   key_gradients to = {r->dk, r->dv, k_row};
   if (p.cached > 0) {
     to = (key_gradients){together + gathered_size, together + 2 * gathered_size, width};
-  } else if (r->dk != NULL) {
-    to.dk += p.first_key * k_row + column;
-    to.dv += p.first_key * k_row + column;
+  } else {
+    const int64_t corner = p.first_key * k_row + column;
+    to.dk = r->dk == NULL ? NULL : r->dk + corner;
+    to.dv = r->dv == NULL ? NULL : r->dv + corner;
   }
-  for (int64_t j = 0; j < p.keys && to.dk != NULL; j++) {
-    memset(to.dk + j * to.stride, 0, sizeof(float) * (size_t)width);
-    memset(to.dv + j * to.stride, 0, sizeof(float) * (size_t)width);
-  }
+  clear_rows(to.dk, to.stride, p.keys, width);
+  clear_rows(to.dv, to.stride, p.keys, width);
   int64_t stride;
   const float *rows =
       gathered(&p, width, r->cached_keys + column, r->k + column, k_row, together, &stride);
@@ -684,17 +690,20 @@ static void backward(void *data, size_t number) {
         multiply_held(p.how, 0, rows, width, seen, dp, p.stride, key_rows, r->dq + block, q_row, 0,
                       aside);
       }
-      if (r->dk != NULL) {
+      if (r->dv != NULL) {
         right_of_rows(p.how, r->go + block, q_row, rows, width, packed_block);
         multiply_held(p.how, 1, seen, width, rows, s, p.stride, packed, to.dv, to.stride, 1, aside);
+      }
+      if (r->dk != NULL) {
         right_of_rows(p.how, r->q + block, q_row, rows, width, packed_block);
         multiply_held(p.how, 1, seen, width, rows, dp, p.stride, packed, to.dk, to.stride, 1,
                       aside);
       }
     }
   }
-  if (p.cached > 0 && r->dk != NULL) {
-    spread(r, &p, group, &to);
+  if (p.cached > 0) {
+    spread(r, &p, group, to.dk, r->dk, r->shared_dk);
+    spread(r, &p, group, to.dv, r->dv, r->shared_dv);
   }
   free(scratch);
 }
@@ -738,7 +747,7 @@ static OrtStatus *compute_grad(const kif_node *node, kif_call *call) {
   TRY(kif_matrix_output(call, 0, r.query_rows, heads * width, &r.dq));
   TRY(kif_matrix_output(call, 1, r.key_rows, groups * width, &r.dk));
   TRY(kif_matrix_output(call, 2, r.key_rows, groups * width, &r.dv));
-  if (r.references == 0 || r.dk == NULL) {
+  if (r.references == 0 || (r.dk == NULL && r.dv == NULL)) {
     return run(call, &r, backward);
   }
   const int64_t shared = r.references * groups * width;
@@ -787,7 +796,7 @@ const kif_operator KIF_OF_TIER(packed_attention_grad) = {
                {"keys", ORT_INT64, 1},
                {"cached_rows", ORT_INT64, 1},
                {"cached_offsets", ORT_INT64, 1}},
-    .outputs = {{"dq", ORT_FLOAT, 0}, {"dk", ORT_FLOAT, 0}, {"dv", ORT_FLOAT, 0}},
+    .outputs = {{"dq", ORT_FLOAT, 1}, {"dk", ORT_FLOAT, 1}, {"dv", ORT_FLOAT, 1}},
     .node_size = sizeof(attention),
     .create = create,
     .compute = compute_grad};

@@ -79,6 +79,22 @@ public final class Nodes {
   }
 
   /**
+   * The same where the results that nobody wants are not computed; the last one must be wanted.
+   *
+   * @param wanted one for each result
+   */
+  public List<Value> own(
+      String type, List<Boolean> wanted, List<@Nullable Value> inputs, Attribute... attributes) {
+    List<Value> results = own(type, wanted.size(), inputs, attributes);
+    for (int i = 0; i < wanted.size(); i++) {
+      if (!wanted.get(i)) {
+        results.get(i).rename("");
+      }
+    }
+    return results;
+  }
+
+  /**
    * {@code x / sqrt(mean(x*x) + epsilon) * scale} over the last axis, and the factors [rows, 1]
    * before the scale.
    */

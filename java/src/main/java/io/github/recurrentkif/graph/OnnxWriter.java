@@ -58,7 +58,7 @@ public final class OnnxWriter {
     Message message = new Message();
     node.inputs().forEach(input -> message.text(1, input.name()));
     node.outputs().forEach(output -> message.text(2, output.name()));
-    message.text(3, "node/" + node.outputs().getFirst().name()).text(4, node.type());
+    message.text(3, "node/" + node.outputs().getLast().name()).text(4, node.type());
     node.attributes().forEach(attribute -> message.message(5, attribute(attribute)));
     if (!node.domain().isEmpty()) {
       message.text(7, node.domain());

@@ -8,10 +8,12 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -24,6 +26,7 @@ final class OperatorRun {
   private final String operator;
   private final Map<String, Object> attributes = new LinkedHashMap<>();
   private final List<Input> inputs = new ArrayList<>();
+  private final Set<Integer> unwanted = new HashSet<>();
   private String domain = OperatorLibrary.DOMAIN;
   private int threads = 2;
 
@@ -67,6 +70,12 @@ final class OperatorRun {
     return this;
   }
 
+  /** Nobody wants that output: it is absent, and an empty array among the values. */
+  OperatorRun unwanted(int output) {
+    unwanted.add(output);
+    return this;
+  }
+
   OperatorRun tier(String tier) {
     domain = OperatorLibrary.DOMAIN + "." + tier;
     return this;
@@ -106,6 +115,10 @@ final class OperatorRun {
     }
     List<String> results = new ArrayList<>();
     for (int i = 0; i < outputCount; i++) {
+      if (unwanted.contains(i)) {
+        results.add("");
+        continue;
+      }
       results.add("out" + i);
       if (type == ElementType.INT64) {
         model.output("out" + i, type, "");
@@ -129,9 +142,14 @@ final class OperatorRun {
           binding.bindInput("in" + i, tensor(input, arena));
         }
       }
-      results.forEach(binding::bindOutputToDevice);
+      results.stream().filter(name -> !name.isEmpty()).forEach(binding::bindOutputToDevice);
       binding.run();
-      return results.stream().map(name -> read.apply(binding.output(name, arena).data())).toList();
+      return results.stream()
+          .map(
+              name ->
+                  read.apply(
+                      name.isEmpty() ? MemorySegment.NULL : binding.output(name, arena).data()))
+          .toList();
     }
   }
 

@@ -388,6 +388,11 @@ class PackedAttentionTest {
       assertClose(example.dq, gradients.get(0), 2e-5, tier + " dq");
       assertClose(example.dk, gradients.get(1), 2e-5, tier + " dk");
       assertClose(example.dv, gradients.get(2), 2e-5, tier + " dv");
+      List<float[]> some = example.backward(results).unwanted(1).tier(tier).run(runtime, 3);
+      assertArrayEquals(gradients.get(0), some.get(0), tier + " dq without dk");
+      assertArrayEquals(gradients.get(2), some.get(2), tier + " dv without dk");
+      List<float[]> keys = example.backward(results).unwanted(0).tier(tier).run(runtime, 2);
+      assertArrayEquals(gradients.get(1), keys.get(1), tier + " dk alone");
     }
   }
 

@@ -122,10 +122,21 @@ public final class PackedAttention implements Operator {
       }
       inputs.addAll(List.of(cache.rows(), cache.offsets()));
     }
-    List<Value> d = nodes.own("PackedAttentionGrad", 3, withoutAbsentEnd(inputs), attributes());
-    gradients.add(q, d.get(0));
-    gradients.add(k, d.get(1));
-    gradients.add(v, d.get(2));
+    List<Value> d =
+        nodes.own("PackedAttentionGrad", wanted(gradients), withoutAbsentEnd(inputs), attributes());
+    for (int i = 0; i < d.size(); i++) {
+      gradients.add(inputs().get(i), d.get(i));
+    }
+  }
+
+  /** Which of dq, dk and dv, up to the last one. */
+  private List<Boolean> wanted(Gradients gradients) {
+    List<Boolean> wanted =
+        new ArrayList<>(List.of(gradients.needs(q), gradients.needs(k), gradients.needs(v)));
+    while (!wanted.getLast()) {
+      wanted.removeLast();
+    }
+    return wanted;
   }
 
   private List<@Nullable Value> withSequences(@Nullable Value... first) {
