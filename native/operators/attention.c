@@ -84,6 +84,7 @@ typedef struct {
   const int64_t *cached_rows, *cached_offsets;
   int64_t references; /* length of cached_rows */
   int64_t distances;
+  const int64_t *order; /* of the sequences */
   float *o, *lse;                        /* forward */
   const float *go, *saved_o, *saved_lse; /* backward */
   float *dq, *dk, *dv;
@@ -451,7 +452,7 @@ static const float *gathered(const part *p, int64_t width, const float *cache, c
 static void forward(void *data, size_t number) {
   operands *r = data;
   const attention *a = r->a;
-  const int64_t width = a->width, sequence = (int64_t)number / a->groups,
+  const int64_t width = a->width, sequence = r->order[(int64_t)number / a->groups],
                 group = (int64_t)number % a->groups, sharing = a->heads / a->groups,
                 q_row = a->heads * width, k_row = a->groups * width;
   part p = part_of(r, sequence);
@@ -634,7 +635,7 @@ static void clear_rows(float *rows, int64_t stride, int64_t count, int64_t width
 static void backward(void *data, size_t number) {
   operands *r = data;
   const attention *a = r->a;
-  const int64_t width = a->width, sequence = (int64_t)number / a->groups,
+  const int64_t width = a->width, sequence = r->order[(int64_t)number / a->groups],
                 group = (int64_t)number % a->groups, sharing = a->heads / a->groups,
                 q_row = a->heads * width, k_row = a->groups * width, column = group * width;
   part p = part_of(r, sequence);
@@ -708,8 +709,29 @@ static void backward(void *data, size_t number) {
   free(scratch);
 }
 
+/* Scores of a sequence, but for a cache. */
+static int64_t size_of(const operands *r, int64_t sequence) {
+  return (r->query_offsets[sequence + 1] - r->query_offsets[sequence]) *
+         (r->key_offsets[sequence + 1] - r->key_offsets[sequence]);
+}
+
+/* The longest sequences come first, so that threads end together. */
 static OrtStatus *run(const kif_call *call, operands *r, void (*task)(void *, size_t)) {
-  TRY(kif_parallel(call, r->sequences * r->a->groups, task, r));
+  int64_t *order = malloc(sizeof(int64_t) * (size_t)(r->sequences + 1));
+  if (order == NULL) {
+    return kif_out_of_memory(call->node);
+  }
+  for (int64_t b = 0; b < r->sequences; b++) {
+    int64_t at = b;
+    for (; at > 0 && size_of(r, b) > size_of(r, order[at - 1]); at--) {
+      order[at] = order[at - 1];
+    }
+    order[at] = b;
+  }
+  r->order = order;
+  OrtStatus *status = kif_parallel(call, r->sequences * r->a->groups, task, r);
+  free(order);
+  TRY(status);
   return r->out_of_memory ? kif_out_of_memory(call->node) : NULL;
 }
 
