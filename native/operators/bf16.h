@@ -89,28 +89,61 @@ static inline void pack_columns_bf16(const float *b, int64_t stride, int64_t dep
   }
 }
 
+/* PANEL words of two rows of as many floats, of which `count` are there; the rest, and NULL, are 0. */
+INLINE void pair_rows(const float *even, const float *odd, int64_t count, float *words) {
+#if defined(__AVX512BF16__) && KIF_LANES == 16
+  /* Halves of the elements of both rows, one row behind the other, take turns. */
+  static const int16_t turns[2 * LANES] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                           21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                           11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const __mmask16 inside = (__mmask16)_cvtu32_mask16(count >= LANES ? 0xffff : (1u << count) - 1);
+  const __m512 lower = _mm512_maskz_loadu_ps(even == NULL ? 0 : inside, even),
+               upper = _mm512_maskz_loadu_ps(odd == NULL ? 0 : inside, odd);
+  _mm512_storeu_si512(words, _mm512_permutexvar_epi16(_mm512_loadu_si512(turns),
+                                                      (__m512i)_mm512_cvtne2ps_pbh(upper, lower)));
+#else
+  float padded[2][PANEL] = {{0}};
+  if (count < PANEL || odd == NULL) {
+    if (even != NULL) {
+      memcpy(padded[0], even, sizeof(float) * (size_t)count);
+    }
+    if (odd != NULL) {
+      memcpy(padded[1], odd, sizeof(float) * (size_t)count);
+    }
+    even = padded[0];
+    odd = padded[1];
+  }
+  for (int64_t j = 0; j < PANEL; j += LANES) {
+    const ivec lower = rounded_bits(load_bits(even + j)) >> 16 & 0xffff;
+    const ivec upper = rounded_bits(load_bits(odd + j)) & (int32_t)0xffff0000;
+    store(words + j, (vec)(lower | upper));
+  }
+#endif
+}
+
 static inline void pack_rows_bf16(const float *b, int64_t stride, int64_t depth, int64_t columns,
                                   float *target) {
   const int64_t pairs = padded_pairs(depth);
   for (int64_t k = 0; k < pairs; k++, b += 2 * stride, target += PANEL) {
     for (int64_t n = 0; n < columns; n += PANEL) {
-      const int64_t width = kif_min(PANEL, columns - n);
-      const float *even = b + n, *odd = even + stride;
-      float padded[2][PANEL] = {{0}};
-      if (width < PANEL || 2 * k + 1 >= depth) {
-        if (2 * k < depth) {
-          memcpy(padded[0], even, sizeof(float) * (size_t)width);
-        }
-        if (2 * k + 1 < depth) {
-          memcpy(padded[1], odd, sizeof(float) * (size_t)width);
-        }
-        even = padded[0];
-        odd = padded[1];
-      }
-      for (int64_t j = 0; j < PANEL; j += LANES) {
-        const ivec lower = rounded_bits(load_bits(even + j)) >> 16 & 0xffff;
-        const ivec upper = rounded_bits(load_bits(odd + j)) & (int32_t)0xffff0000;
-        store(target + n * pairs + j, (vec)(lower | upper));
+      pair_rows(2 * k < depth ? b + n : NULL, 2 * k + 1 < depth ? b + stride + n : NULL,
+                kif_min(PANEL, columns - n), target + n * pairs);
+    }
+  }
+}
+
+/* The words of rows [rows, padded_pairs(depth)] from their transpose [depth, rows]. */
+static inline void words_of_columns(const float *a, int64_t stride, int64_t rows, int64_t depth,
+                                    int32_t *target) {
+  for (int64_t m = 0; m < rows; m += PANEL) {
+    const int64_t height = kif_min(PANEL, rows - m);
+    int32_t *corner = target + m * padded_pairs(depth);
+    for (int64_t k = 0; k < depth; k += 2 * PAIR_STEP, corner += PAIR_STEP) {
+      _Alignas(64) float square[PAIR_STEP * PANEL], turned[PANEL * PAIR_STEP];
+      pack_rows_bf16(a + k * stride + m, stride, kif_min(2 * PAIR_STEP, depth - k), height, square);
+      transpose(square, PANEL, turned);
+      for (int64_t i = 0; i < height; i++) {
+        memcpy(corner + i * padded_pairs(depth), turned + i * PAIR_STEP, sizeof(float) * PAIR_STEP);
       }
     }
   }
@@ -166,12 +199,13 @@ INLINE void bf16_tile(const int rows, const int vectors, int64_t pairs, const in
 INLINE void any_bf16_tile(const int vectors, int rows, int64_t columns, int64_t pairs,
                           const int32_t *a, int64_t a_row, const float *b, int64_t panel_size,
                           float *c, int64_t c_row, int add) {
-  float aside[TILE_ROWS * TILE_COLUMNS] = {0};
+  float aside[TILE_ROWS * TILE_COLUMNS];
   const int inside = columns >= vectors * LANES;
   float *target = inside ? c : aside;
   int64_t target_row = inside ? c_row : TILE_COLUMNS;
   for (int i = 0; !inside && add && i < rows; i++) {
     memcpy(aside + i * TILE_COLUMNS, c + i * c_row, sizeof(float) * (size_t)columns);
+    memset(aside + i * TILE_COLUMNS + columns, 0, sizeof(float) * (size_t)(TILE_COLUMNS - columns));
   }
 #define TILE_OF(count) \
   bf16_tile(count, vectors, pairs, a, a_row, b, panel_size, target, target_row, add)
@@ -274,7 +308,7 @@ static inline void multiply_pairs(int64_t rows, int64_t columns, int64_t pairs, 
       for (int64_t i = 0; add && i < height; i++) {
         memcpy(aside + i * 2 * SQUARE, target + i * c_row, sizeof(float) * (size_t)width);
       }
-      amx_tile(pairs, corner, a_row, panel, panel_size, aside, 2 * SQUARE, add);
+      amx_tile(pairs, corner, a_row, panel, width > SQUARE ? panel_size : 0, aside, 2 * SQUARE, add);
       for (int64_t i = 0; i < height; i++) {
         memcpy(target + i * c_row, aside + i * 2 * SQUARE, sizeof(float) * (size_t)width);
       }
