@@ -28,6 +28,10 @@
  * and v themselves, whose rows are those of other sequences in the same call: what all give for a row
  * is added up, sequence after sequence. A sequence of a single query, as in decoding, goes over its
  * keys one by one: then packing them for the products of tiles would cost more than it wins.
+ *
+ * With precision = bf16 the factors of all five products are rounded to bf16 where a sequence has 16
+ * queries or more: q, k, v, go, and of what is computed m p (forward without plain, m exp(s - max s))
+ * and ds. Everything else stays float32.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -46,11 +50,12 @@ typedef struct {
   kif_node node;
   int64_t heads, groups, width;
   float scale;
-  int causal, plain;
+  int causal, plain, bf16;
   kif_dropout dropout;
 } attention;
 
 static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
+  static const char *const precisions[] = {"float32", "bf16", NULL};
   attention *a = (attention *)node;
   TRY(kif_need_int(node, info, "heads", &a->heads));
   TRY(kif_need_int(node, info, "width", &a->width));
@@ -64,13 +69,14 @@ static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
                       "but are %lld, %lld and %lld",
                       (long long)a->heads, (long long)a->groups, (long long)a->width);
   }
+  TRY(kif_word(node, info, "precision", precisions, &a->bf16));
   return dropout_of(node, info, &a->dropout);
 }
 
 enum {
   BLOCK_ROWS = 96,          /* queries at a time, a multiple of the rows of a tile */
   BLOCK_SCORES = 96 * 1024, /* and their scores */
-  ROWS_OF_PARTS = 16,       /* queries from which on products in parts pay */
+  ENOUGH_QUERIES = 16,      /* from which on products in parts or in bf16 pay */
   FETCHED = 16              /* floats of a cache line */
 };
 
@@ -268,7 +274,7 @@ static part part_of(const operands *r, int64_t sequence) {
     p.keys += p.cached;
   }
   p.stride = kif_parts(p.keys, PANEL) * PANEL;
-  p.how = p.queries < ROWS_OF_PARTS ? FLOAT32 : HELD_BY_MANY_ROWS;
+  p.how = p.queries < ENOUGH_QUERIES ? FLOAT32 : r->a->bf16 ? BF16 : HELD_BY_MANY_ROWS;
   p.ahead = r->a->causal ? p.keys - p.queries : 0;
   if (r->keys != NULL) {
     p.key = key_of(r->keys, sequence);

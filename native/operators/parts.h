@@ -30,15 +30,18 @@ typedef enum { FLOAT32, BF16, IN_PARTS } held;
 #define HELD_BY_MANY_ROWS FLOAT32
 #endif
 
+enum {
+  LEFT_ROWS = 96, /* and depth of the left factor at a time: it stays in the second-level cache */
+  LEFT_DEPTH = 1024
+};
+
 #ifdef __AMX_BF16__
 
 enum {
   PARTS = 3,
   PART_WORDS = SQUARE * PAIR_STEP,
   PARTS_STEP = 2 * PAIR_STEP, /* of the depth */
-  STEP_WORDS = PARTS * PART_WORDS,
-  LEFT_ROWS = 96, /* and depth of the left factor at a time: it stays in the second-level cache */
-  LEFT_DEPTH = 1024
+  STEP_WORDS = PARTS * PART_WORDS
 };
 
 /* Words of one row or column; of rows or columns, always whole squares. */
@@ -251,13 +254,14 @@ static inline int64_t right_size(held how, int64_t depth, int64_t columns) {
 
 static inline int64_t aside_size(held how) {
 #ifdef __AMX_BF16__
-  return how == IN_PARTS ? parts_size(LEFT_DEPTH, LEFT_ROWS) : 0;
-#else
-  return 0 * how;
+  if (how == IN_PARTS) {
+    return parts_size(LEFT_DEPTH, LEFT_ROWS);
+  }
 #endif
+  return how == BF16 ? (LEFT_ROWS + BF16_SPARE_ROWS) * padded_pairs(LEFT_DEPTH) : 0;
 }
 
-/* As pack_rows and pack_columns, in float32 or in parts. */
+/* As pack_rows and pack_columns, in float32, bf16 or parts. */
 static inline void right_of_rows(held how, const float *b, int64_t stride, int64_t depth,
                                  int64_t columns, float *target) {
 #ifdef __AMX_BF16__
@@ -266,8 +270,7 @@ static inline void right_of_rows(held how, const float *b, int64_t stride, int64
     return;
   }
 #endif
-  (void)how;
-  pack_rows(b, stride, depth, columns, target);
+  (how == BF16 ? pack_rows_bf16 : pack_rows)(b, stride, depth, columns, target);
 }
 
 static inline void right_of_columns(held how, const float *b, int64_t stride, int64_t depth,
@@ -278,37 +281,52 @@ static inline void right_of_columns(held how, const float *b, int64_t stride, in
     return;
   }
 #endif
-  (void)how;
-  pack_columns(b, stride, depth, columns, target);
+  (how == BF16 ? pack_columns_bf16 : pack_columns)(b, stride, depth, columns, target);
 }
 
-/*
- * C (+)= A B with row-major A [rows, depth], or A^T B with A [depth, rows] if transposed. B holds what
- * `how` says; `aside` has aside_size floats, where A is cut into parts, some of it at a time.
- */
-static inline void multiply_held(held how, int transposed, int64_t rows, int64_t columns,
-                                 int64_t depth, const float *a, int64_t a_row, panels b, float *c,
-                                 int64_t c_row, int add, float *aside) {
+/* Some of the left factor as multiply_held takes it, and C (+)= A B with that. */
+static inline void multiply_left(held how, int transposed, int64_t rows, int64_t columns,
+                                 int64_t depth, const float *a, int64_t a_row, const float *b,
+                                 int64_t b_depth, float *c, int64_t c_row, int add,
+                                 int32_t *words) {
 #ifdef __AMX_BF16__
   if (how == IN_PARTS) {
-    int32_t *words = (int32_t *)aside;
-    for (int64_t m = 0; m < rows; m += LEFT_ROWS) {
-      const int64_t height = kif_min(LEFT_ROWS, rows - m);
-      for (int64_t k = 0; k < depth || k == 0; k += LEFT_DEPTH) {
-        const int64_t part = kif_min(LEFT_DEPTH, depth - k);
-        parts_of_left(transposed, a + (transposed ? k * a_row + m : m * a_row + k), a_row, height,
-                      part, words);
-        multiply_parts(height, columns, part, words, parts_depth(part),
-                       (const int32_t *)b.data + SQUARE * parts_depth(k), b.depth, c + m * c_row,
-                       c_row, add || k > 0);
-      }
-    }
+    parts_of_left(transposed, a, a_row, rows, depth, words);
+    multiply_parts(rows, columns, depth, words, parts_depth(depth), (const int32_t *)b, b_depth, c,
+                   c_row, add);
     return;
   }
 #endif
   (void)how;
-  (void)aside;
+  const int64_t pairs = padded_pairs(depth);
   if (transposed) {
+    words_of_columns(a, a_row, rows, depth, words);
+  } else {
+    for (int64_t i = 0; i < rows; i++) {
+      to_words(a + i * a_row, depth, words + i * pairs);
+    }
+  }
+  multiply_bf16(rows, columns, pairs, words, pairs, (panels){b, b_depth}, c, c_row, add);
+}
+
+/*
+ * C (+)= A B with row-major A [rows, depth], or A^T B with A [depth, rows] if transposed. B holds what
+ * `how` says; `aside` has aside_size floats, where A is rounded or cut, some of it at a time.
+ */
+static inline void multiply_held(held how, int transposed, int64_t rows, int64_t columns,
+                                 int64_t depth, const float *a, int64_t a_row, panels b, float *c,
+                                 int64_t c_row, int add, float *aside) {
+  if (how != FLOAT32) {
+    for (int64_t m = 0; m < rows; m += LEFT_ROWS) {
+      for (int64_t k = 0; k < depth || k == 0; k += LEFT_DEPTH) {
+        multiply_left(how, transposed, kif_min(LEFT_ROWS, rows - m), columns,
+                      kif_min(LEFT_DEPTH, depth - k),
+                      a + (transposed ? k * a_row + m : m * a_row + k), a_row,
+                      b.data + PANEL * packed_depth(k, how), b.depth, c + m * c_row, c_row,
+                      add || k > 0, (int32_t *)aside);
+      }
+    }
+  } else if (transposed) {
     multiply_transposed(rows, columns, depth, a, a_row, b, c, c_row, add);
   } else {
     multiply(rows, columns, depth, a, a_row, b, c, c_row, add);

@@ -26,11 +26,7 @@ INLINE const float *weight_at(weight b, int64_t k, int64_t n) {
 static inline void pack_weight(weight b, held how, int64_t k, int64_t depth, int64_t column,
                                int64_t columns, float *target) {
   const float *corner = weight_at(b, k, column);
-  if (how == BF16 && b.transposed) {
-    pack_columns_bf16(corner, b.stride, depth, columns, target);
-  } else if (how == BF16) {
-    pack_rows_bf16(corner, b.stride, depth, columns, target);
-  } else if (b.transposed) {
+  if (b.transposed) {
     right_of_columns(how, corner, b.stride, depth, columns, target);
   } else {
     right_of_rows(how, corner, b.stride, depth, columns, target);

@@ -202,7 +202,8 @@ final class PackedRows implements TokenRows {
               q, k, v, queryOffsets, keyOffsets, bias, before, form(attending)));
     }
     return graph.apply(
-        new PackedAttention(q, k, v, queryOffsets, keyOffsets, bias, dropped, form(attending)));
+        new PackedAttention(
+            q, k, v, queryOffsets, keyOffsets, bias, dropped, form(attending), precision));
   }
 
   private static PackedAttention.Form form(Attending attending) {
@@ -254,7 +255,7 @@ final class PackedRows implements TokenRows {
     outputRows("new_value." + layer, v, side, width);
     return graph.apply(
         PackedAttention.overCache(
-            q, k, v, queryOffsets, offsets(side), bias, cache, form(attending)));
+            q, k, v, queryOffsets, offsets(side), bias, cache, form(attending), precision));
   }
 
   /** Which rows are asked for. */

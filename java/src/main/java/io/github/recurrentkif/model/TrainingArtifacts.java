@@ -65,7 +65,7 @@ public record TrainingArtifacts(
   public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 13;
+  private static final int VERSION = 14;
 
   private static final String DESCRIPTION = "artifacts.json";
 

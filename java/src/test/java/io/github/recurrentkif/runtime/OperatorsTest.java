@@ -309,10 +309,14 @@ class OperatorsTest {
   private static float[] inBf16(float[] values) {
     float[] rounded = new float[values.length];
     for (int i = 0; i < values.length; i++) {
-      int bits = Float.floatToRawIntBits(values[i]);
-      rounded[i] = Float.intBitsToFloat((bits + 0x7fff + (bits >>> 16 & 1)) & 0xffff0000);
+      rounded[i] = inBf16(values[i]);
     }
     return rounded;
+  }
+
+  static float inBf16(float value) {
+    int bits = Float.floatToRawIntBits(value);
+    return Float.intBitsToFloat((bits + 0x7fff + (bits >>> 16 & 1)) & 0xffff0000);
   }
 
   @ParameterizedTest

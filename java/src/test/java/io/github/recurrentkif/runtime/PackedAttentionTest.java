@@ -2,7 +2,9 @@ package io.github.recurrentkif.runtime;
 
 import static io.github.recurrentkif.runtime.OperatorRun.normal;
 import static io.github.recurrentkif.runtime.OperatorsTest.assertClose;
+import static io.github.recurrentkif.runtime.OperatorsTest.inBf16;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
@@ -10,12 +12,14 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.function.DoubleUnaryOperator;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Attention over packed sequences and its gradient against the formula in double precision. */
 class PackedAttentionTest {
@@ -151,6 +155,7 @@ class PackedAttentionTest {
   /** All tensors of a problem, and what must come of them. */
   private static final class Example {
     private final Problem problem;
+    private final String precision;
     private final float scale = 0.4f;
     private final float[] q;
     private final float[] k;
@@ -165,7 +170,12 @@ class PackedAttentionTest {
     private final double[] dv;
 
     Example(Problem problem) {
+      this(problem, "float32");
+    }
+
+    Example(Problem problem, String precision) {
       this.problem = problem;
+      this.precision = precision;
       int qWidth = problem.heads() * problem.width();
       int kWidth = problem.groups() * problem.width();
       q = normal(1, problem.queryRows(), qWidth);
@@ -201,6 +211,8 @@ class PackedAttentionTest {
       int width = problem.width();
       int group = h / (problem.heads() / problem.groups());
       int first = (int) keys[3 * s + 2];
+      DoubleUnaryOperator factor =
+          precision.equals("bf16") && queries >= 16 ? x -> inBf16((float) x) : x -> x;
       float[] mask =
           problem.dropout()
               ? DropoutMasks.of(
@@ -215,37 +227,52 @@ class PackedAttentionTest {
         double[] p = new double[keyCount];
         double[] dp = new double[keyCount];
         double[] m = new double[keyCount];
-        double sum = 0;
         for (int j = 0; j < keyCount; j++) {
           int kAt = (keyRows[j] * problem.groups() + group) * width;
           double score = 0;
           for (int w = 0; w < width; w++) {
-            score += (double) q[qAt + w] * k[kAt + w];
-            dp[j] += (double) go[qAt + w] * v[kAt + w];
+            score += factor.applyAsDouble(q[qAt + w]) * factor.applyAsDouble(k[kAt + w]);
+            dp[j] += factor.applyAsDouble(go[qAt + w]) * factor.applyAsDouble(v[kAt + w]);
           }
           score *= scale;
           int r = problem.distances();
           if (r > 0) {
             score += bias[h * r + Math.clamp(j - i - ahead + (r - 1) / 2, 0, r - 1)];
           }
-          p[j] = problem.causal() && j > i + ahead ? 0 : Math.exp(score);
+          p[j] = problem.causal() && j > i + ahead ? Double.NEGATIVE_INFINITY : score;
           m[j] = problem.dropout() ? mask[(first + i) * (first + keyCount) + first + j] : 1;
-          sum += p[j];
         }
-        lse[h * problem.queryRows() + firstQuery + i] = Math.log(sum);
+        double largest = Arrays.stream(p).max().orElse(0);
+        double[] e = Arrays.stream(p).map(score -> Math.exp(score - largest)).toArray();
+        double sum = Arrays.stream(e).sum();
+        lse[h * problem.queryRows() + firstQuery + i] = largest + Math.log(sum);
         double delta = 0;
         for (int j = 0; j < keyCount; j++) {
-          p[j] /= sum;
+          int kAt = (keyRows[j] * problem.groups() + group) * width;
+          p[j] = e[j] / sum;
+          double mixed =
+              problem.plain()
+                  ? factor.applyAsDouble(m[j] * p[j])
+                  : factor.applyAsDouble(m[j] * e[j]) / sum;
+          for (int w = 0; w < width; w++) {
+            o[qAt + w] += mixed * factor.applyAsDouble(v[kAt + w]);
+          }
           delta += p[j] * m[j] * dp[j];
+        }
+        if (!problem.plain()) {
+          delta = 0;
+          for (int w = 0; w < width; w++) {
+            delta += go[qAt + w] * o[qAt + w];
+          }
         }
         for (int j = 0; j < keyCount; j++) {
           int kAt = (keyRows[j] * problem.groups() + group) * width;
-          double ds = scale * p[j] * (m[j] * dp[j] - delta);
+          double ds = factor.applyAsDouble(scale * p[j] * (m[j] * dp[j] - delta));
+          double mp = factor.applyAsDouble(m[j] * p[j]);
           for (int w = 0; w < width; w++) {
-            o[qAt + w] += m[j] * p[j] * v[kAt + w];
-            dq[qAt + w] += ds * k[kAt + w];
-            dk[kAt + w] += ds * q[qAt + w];
-            dv[kAt + w] += m[j] * p[j] * go[qAt + w];
+            dq[qAt + w] += ds * factor.applyAsDouble(k[kAt + w]);
+            dk[kAt + w] += ds * factor.applyAsDouble(q[qAt + w]);
+            dv[kAt + w] += mp * factor.applyAsDouble(go[qAt + w]);
           }
         }
       }
@@ -257,7 +284,8 @@ class PackedAttentionTest {
           .attribute("width", problem.width())
           .attribute("causal", problem.causal() ? 1 : 0)
           .attribute("scale", scale)
-          .attribute("plain", problem.plain() ? 1 : 0);
+          .attribute("plain", problem.plain() ? 1 : 0)
+          .attribute("precision", precision);
       long sequences = problem.queries().length;
       run.input(offsets(problem.queries()), sequences + 1)
           .input(offsets(problem.keys()), sequences + 1);
@@ -337,6 +365,7 @@ class PackedAttentionTest {
               .attribute("width", problem.width())
               .attribute("causal", 1)
               .attribute("scale", scale)
+              .attribute("precision", precision)
               .input(q, problem.queryRows(), (long) problem.heads() * problem.width())
               .input(rest[0], problem.queryRows(), width)
               .input(rest[1], problem.queryRows(), width)
@@ -397,6 +426,50 @@ class PackedAttentionTest {
   }
 
   @SuppressWarnings("UnusedVariable") // JUnit reads it
+  private static final List<Problem> IN_BF16 =
+      List.of(
+          problem(2, 2, 64, of(60, 15, 33, 16), false, 257, false, false),
+          problem(2, 2, 64, of(17, 130), false, 257, false, true),
+          problem(6, 2, 13, of(7, 20, 0, 50), true, 9, true, false),
+          problem(2, 1, 40, of(99), true, 0, true, true),
+          problem(1, 1, 1, of(31), false, 0, false, false),
+          problem(1, 1, 4, of(1500), true, 0, false, true),
+          new Problem(2, 2, 24, of(18, 2, 0, 97), of(40, 0, 3, 11), false, 0, true, false),
+          new Problem(2, 2, 24, of(18, 20), of(0, 1), false, 0, false, true),
+          problem(1, 1, 8, of(0, 0), false, 0, false, false));
+
+  /**
+   * Where what was computed lies between two numbers of bf16, a tier may round it to the other one:
+   * of many elements a few.
+   */
+  private static void assertNear(double[] expected, float[] actual, String what) {
+    assertEquals(expected.length, actual.length, what);
+    double distance = 0;
+    double size = 0;
+    for (int i = 0; i < expected.length; i++) {
+      distance += Math.pow(actual[i] - expected[i], 2);
+      size += expected[i] * expected[i];
+    }
+    assertTrue(
+        Math.sqrt(distance) <= 4e-4 * Math.sqrt(size),
+        what + ": " + Math.sqrt(distance / size) + " from what it should be");
+  }
+
+  @ParameterizedTest
+  @FieldSource("IN_BF16")
+  void bf16RoundsTheFactorsOfProducts(Problem problem) {
+    Example example = new Example(problem, "bf16");
+    for (String tier : OperatorRun.tiers()) {
+      List<float[]> results = example.forward().tier(tier).run(runtime, 2);
+      assertNear(example.o, results.get(0), tier + " o");
+      List<float[]> gradients = example.backward(results).tier(tier).run(runtime, 3);
+      assertNear(example.dq, gradients.get(0), tier + " dq");
+      assertNear(example.dk, gradients.get(1), tier + " dk");
+      assertNear(example.dv, gradients.get(2), tier + " dv");
+    }
+  }
+
+  @SuppressWarnings("UnusedVariable") // JUnit reads it
   private static final List<Problem> CACHED =
       List.of(
           cached(2, 2, 64, of(1, 1, 1), of(40, 1, 17), 257),
@@ -416,6 +489,9 @@ class PackedAttentionTest {
     for (String tier : OperatorRun.tiers()) {
       List<float[]> results = example.fromCache().tier(tier).run(runtime, 1);
       assertClose(example.o, results.getFirst(), 1e-5, tier + " o");
+      Example inBf16 = new Example(problem, "bf16");
+      assertNear(
+          inBf16.o, inBf16.fromCache().tier(tier).run(runtime, 1).getFirst(), tier + " o in bf16");
     }
   }
 
@@ -482,14 +558,16 @@ class PackedAttentionTest {
         refusal);
   }
 
-  @Test
-  void resultsDoNotDependOnTheThreads() {
-    requireSameBits(problem(6, 3, 32, of(70, 13, 200), true, 33, true, false));
-    requireSameBits(shared(6, 3, 32, of(70, 13, 200), 33, true, rows(), upTo(70), upTo(83)));
+  @ParameterizedTest
+  @ValueSource(strings = {"float32", "bf16"})
+  void resultsDoNotDependOnTheThreads(String precision) {
+    requireSameBits(problem(6, 3, 32, of(70, 13, 200), true, 33, true, false), precision);
+    requireSameBits(
+        shared(6, 3, 32, of(70, 13, 200), 33, true, rows(), upTo(70), upTo(83)), precision);
   }
 
-  private static void requireSameBits(Problem problem) {
-    Example example = new Example(problem);
+  private static void requireSameBits(Problem problem, String precision) {
+    Example example = new Example(problem, precision);
     List<float[]> one = example.forward().threads(1).run(runtime, 2);
     List<float[]> three = example.forward().threads(3).run(runtime, 2);
     assertArrayEquals(one.get(0), three.get(0));
@@ -523,6 +601,10 @@ class PackedAttentionTest {
                     .input(new long[] {0, 3}, 2)
                     .run(runtime, 2));
     assertTrue(heads.contains("heads a multiple of key_heads, but are 3, 2 and 8"), heads);
+    Example half = new Example(problem(1, 1, 8, of(20), false, 0, false, false), "half");
+    String precision = TestRuntime.refusal(() -> half.forward().run(runtime, 2));
+    assertTrue(
+        precision.contains("attribute 'precision' is 'half', which is not known"), precision);
     String keys =
         TestRuntime.refusal(
             () ->

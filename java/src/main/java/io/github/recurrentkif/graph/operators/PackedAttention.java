@@ -45,6 +45,7 @@ public final class PackedAttention implements Operator {
   private final @Nullable KeyedDropout dropout;
   private final @Nullable Cache cache;
   private final Form form;
+  private final Precision precision;
 
   /**
    * @param bias [heads, distances], the distance 0 in the middle; farther ones than it has count as
@@ -58,8 +59,9 @@ public final class PackedAttention implements Operator {
       Value keyOffsets,
       @Nullable Value bias,
       @Nullable KeyedDropout dropout,
-      Form form) {
-    this(q, k, v, queryOffsets, keyOffsets, bias, dropout, null, form);
+      Form form,
+      Precision precision) {
+    this(q, k, v, queryOffsets, keyOffsets, bias, dropout, null, form, precision);
   }
 
   private PackedAttention(
@@ -71,7 +73,8 @@ public final class PackedAttention implements Operator {
       @Nullable Value bias,
       @Nullable KeyedDropout dropout,
       @Nullable Cache cache,
-      Form form) {
+      Form form,
+      Precision precision) {
     if (bias != null && bias.differentiable()) {
       throw new IllegalArgumentException("no gradient would reach the trained bias " + bias);
     }
@@ -84,6 +87,7 @@ public final class PackedAttention implements Operator {
     this.dropout = dropout;
     this.cache = cache;
     this.form = form;
+    this.precision = precision;
   }
 
   /** With a cache. Nothing is dropped, and of a cache other than k and v there is no gradient. */
@@ -95,8 +99,10 @@ public final class PackedAttention implements Operator {
       Value keyOffsets,
       @Nullable Value bias,
       Cache cache,
-      Form form) {
-    return new PackedAttention(q, k, v, queryOffsets, keyOffsets, bias, null, cache, form);
+      Form form,
+      Precision precision) {
+    return new PackedAttention(
+        q, k, v, queryOffsets, keyOffsets, bias, null, cache, form, precision);
   }
 
   @Override
@@ -110,7 +116,9 @@ public final class PackedAttention implements Operator {
     if (cache != null) {
       inputs.addAll(List.of(cache.keys(), cache.values(), cache.rows(), cache.offsets()));
     }
-    return nodes.own("PackedAttention", 1, withoutAbsentEnd(inputs), attributes()).getFirst();
+    return nodes
+        .own("PackedAttention", 1, withoutAbsentEnd(inputs), attributes(precision.forward()))
+        .getFirst();
   }
 
   @Override
@@ -123,7 +131,11 @@ public final class PackedAttention implements Operator {
       inputs.addAll(List.of(cache.rows(), cache.offsets()));
     }
     List<Value> d =
-        nodes.own("PackedAttentionGrad", wanted(gradients), withoutAbsentEnd(inputs), attributes());
+        nodes.own(
+            "PackedAttentionGrad",
+            wanted(gradients),
+            withoutAbsentEnd(inputs),
+            attributes(precision.backward()));
     for (int i = 0; i < d.size(); i++) {
       gradients.add(inputs().get(i), d.get(i));
     }
@@ -155,7 +167,7 @@ public final class PackedAttention implements Operator {
     return inputs;
   }
 
-  private Attribute[] attributes() {
+  private Attribute[] attributes(String factors) {
     List<Attribute> attributes = new ArrayList<>();
     attributes.add(Attribute.of("heads", form.heads()));
     attributes.add(Attribute.of("key_heads", form.keyHeads()));
@@ -163,11 +175,10 @@ public final class PackedAttention implements Operator {
     attributes.add(Attribute.of("causal", form.causal() ? 1 : 0));
     attributes.add(Attribute.of("scale", form.scale()));
     // The softmax by the formula of Attention, for which the gradient needs no result of the
-    // forward
-    // pass. Taking probabilities from a saved log-sum-exp leaves rounding noise in gradients that
-    // are
-    // all but zero, which Adam turns into steps.
+    // forward pass. Taking probabilities from a saved log-sum-exp leaves rounding noise in
+    // gradients that are all but zero, which Adam turns into steps.
     attributes.add(Attribute.of("plain", 1));
+    attributes.add(Attribute.of("precision", factors));
     if (dropout != null) {
       attributes.add(dropout.placeAttribute());
       attributes.add(dropout.probabilityAttribute());
