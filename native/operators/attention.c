@@ -29,8 +29,8 @@
  * is added up, sequence after sequence. A sequence of a single query, as in decoding, goes over its
  * keys one by one: then packing them for the products of tiles would cost more than it wins.
  *
- * With precision = bf16 the factors of all five products are rounded to bf16 where a sequence has 16
- * queries or more: q, k, v, go, and of what is computed m p (forward without plain, m exp(s - max s))
+ * With precision = bf16 the factors of all seven products are rounded to bf16 where a sequence has 16
+ * queries or more, counted for each head if all share the keys: q, k, v, go, and of what is computed m p (forward without plain, m exp(s - max s))
  * and ds. Everything else stays float32.
  */
 #include <math.h>
@@ -76,7 +76,7 @@ static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
 enum {
   BLOCK_ROWS = 96,          /* queries at a time, a multiple of the rows of a tile */
   BLOCK_SCORES = 96 * 1024, /* and their scores */
-  ENOUGH_QUERIES = 16,      /* from which on products in parts or in bf16 pay */
+  ENOUGH_ROWS = 16,         /* from which on products in parts or in bf16 pay */
   FETCHED = 16              /* floats of a cache line */
 };
 
@@ -188,6 +188,8 @@ typedef struct {
   int64_t cached;                      /* keys before those, in these rows of the cache */
   const int64_t *cached_rows;
   int64_t ahead;                       /* of key positions to query positions */
+  int64_t together;                    /* heads whose rows of queries are multiplied as one matrix */
+  int64_t rows, row;                   /* of that matrix, and from one to the next */
   held how;                            /* the factors of its products */
   kif_key key;
 } part;
@@ -274,7 +276,11 @@ static part part_of(const operands *r, int64_t sequence) {
     p.keys += p.cached;
   }
   p.stride = kif_parts(p.keys, PANEL) * PANEL;
-  p.how = p.queries < ENOUGH_QUERIES ? FLOAT32 : r->a->bf16 ? BF16 : HELD_BY_MANY_ROWS;
+  /* Where all heads share keys, query behind query has the rows of its heads one behind the other. */
+  p.together = r->a->groups == 1 ? r->a->heads : 1;
+  p.rows = p.queries * p.together;
+  p.row = r->a->heads / p.together * r->a->width;
+  p.how = p.rows < ENOUGH_ROWS ? FLOAT32 : r->a->bf16 ? BF16 : HELD_BY_MANY_ROWS;
   p.ahead = r->a->causal ? p.keys - p.queries : 0;
   if (r->keys != NULL) {
     p.key = key_of(r->keys, sequence);
@@ -460,7 +466,7 @@ static void forward(void *data, size_t number) {
   const attention *a = r->a;
   const int64_t width = a->width, sequence = r->order[(int64_t)number / a->groups],
                 group = (int64_t)number % a->groups, sharing = a->heads / a->groups,
-                q_row = a->heads * width, k_row = a->groups * width;
+                k_row = a->groups * width;
   part p = part_of(r, sequence);
   const int64_t first = r->query_offsets[sequence], most = block_rows(&p);
   if (p.queries == 0) {
@@ -492,18 +498,18 @@ static void forward(void *data, size_t number) {
   const panels keys = {packed_keys, packed_depth(width, p.how)},
                values = {packed_values, packed_depth(p.keys, p.how)};
   float sums[BLOCK_ROWS];
-  for (p.head = group * sharing; p.head < (group + 1) * sharing; p.head++) {
-    const int64_t corner = first * q_row + p.head * width;
-    for (int64_t begin = 0; begin < p.queries; begin += most) {
-      const int64_t rows = kif_min(most, p.queries - begin);
-      const int64_t seen = visible(r, &p, begin + rows - 1);
-      multiply_held(p.how, 0, rows, seen, width, r->q + corner + begin * q_row, q_row, keys, s,
+  for (int64_t head = group * sharing; head < (group + 1) * sharing; head += p.together) {
+    const int64_t corner = (first * a->heads + head) * width;
+    for (int64_t begin = 0; begin < p.rows; begin += most) {
+      const int64_t rows = kif_min(most, p.rows - begin);
+      const int64_t seen = visible(r, &p, (begin + rows - 1) / p.together);
+      multiply_held(p.how, 0, rows, seen, width, r->q + corner + begin * p.row, p.row, keys, s,
                     p.stride, 0, aside);
-      for (int64_t i = begin; i < begin + rows; i++) {
-        float *row = s + (i - begin) * p.stride;
-        const int64_t mine = visible(r, &p, i);
+      for (int64_t n = 0; n < rows; n++) {
+        float *row = s + n * p.stride, *sum = sums + n;
+        const int64_t i = (begin + n) / p.together, mine = visible(r, &p, i);
+        p.head = head + (begin + n) % p.together;
         scores(r, &p, i, mine, row);
-        float *sum = sums + (i - begin);
         const float largest = exponentials(row, p.stride, sum);
         if (r->lse != NULL) {
           r->lse[p.head * r->query_rows + first + i] = largest + logf(*sum);
@@ -518,10 +524,10 @@ static void forward(void *data, size_t number) {
           }
         }
       }
-      float *o = r->o + corner + begin * q_row;
-      multiply_held(p.how, 0, rows, width, seen, s, p.stride, values, o, q_row, 0, aside);
-      for (int64_t i = 0; i < rows && !a->plain; i++) {
-        divide(o + i * q_row, width, sums[i]);
+      float *o = r->o + corner + begin * p.row;
+      multiply_held(p.how, 0, rows, width, seen, s, p.stride, values, o, p.row, 0, aside);
+      for (int64_t n = 0; n < rows && !a->plain; n++) {
+        divide(o + n * p.row, width, sums[n]);
       }
     }
   }
@@ -643,7 +649,7 @@ static void backward(void *data, size_t number) {
   const attention *a = r->a;
   const int64_t width = a->width, sequence = r->order[(int64_t)number / a->groups],
                 group = (int64_t)number % a->groups, sharing = a->heads / a->groups,
-                q_row = a->heads * width, k_row = a->groups * width, column = group * width;
+                k_row = a->groups * width, column = group * width;
   part p = part_of(r, sequence);
   const int64_t first = r->query_offsets[sequence], most = block_rows(&p);
   const int64_t column_size = right_size(p.how, width, p.keys),
@@ -680,29 +686,30 @@ static void backward(void *data, size_t number) {
   const int64_t depth = packed_depth(width, p.how);
   const panels keys = {packed_keys, depth}, values = {packed_values, depth},
                key_rows = {packed_key_rows, packed_depth(p.keys, p.how)};
-  for (p.head = group * sharing; p.head < (group + 1) * sharing; p.head++) {
-    const int64_t corner = first * q_row + p.head * width;
-    for (int64_t begin = 0; begin < p.queries; begin += most) {
-      const int64_t rows = kif_min(most, p.queries - begin), block = corner + begin * q_row;
-      const int64_t seen = visible(r, &p, begin + rows - 1);
+  for (int64_t head = group * sharing; head < (group + 1) * sharing; head += p.together) {
+    const int64_t corner = (first * a->heads + head) * width;
+    for (int64_t begin = 0; begin < p.rows; begin += most) {
+      const int64_t rows = kif_min(most, p.rows - begin), block = corner + begin * p.row;
+      const int64_t seen = visible(r, &p, (begin + rows - 1) / p.together);
       const panels packed = {packed_block, packed_depth(rows, p.how)};
-      multiply_held(p.how, 0, rows, seen, width, r->q + block, q_row, keys, s, p.stride, 0, aside);
-      multiply_held(p.how, 0, rows, seen, width, r->go + block, q_row, values, dp, p.stride, 0,
+      multiply_held(p.how, 0, rows, seen, width, r->q + block, p.row, keys, s, p.stride, 0, aside);
+      multiply_held(p.how, 0, rows, seen, width, r->go + block, p.row, values, dp, p.stride, 0,
                     aside);
-      for (int64_t i = begin; i < begin + rows; i++) {
-        const int64_t row = (i - begin) * p.stride;
+      for (int64_t n = 0; n < rows; n++) {
+        const int64_t row = n * p.stride, i = (begin + n) / p.together;
+        p.head = head + (begin + n) % p.together;
         differentiate(r, &p, i, visible(r, &p, i), first, s + row, dp + row, mask);
       }
       if (r->dq != NULL) {
-        multiply_held(p.how, 0, rows, width, seen, dp, p.stride, key_rows, r->dq + block, q_row, 0,
+        multiply_held(p.how, 0, rows, width, seen, dp, p.stride, key_rows, r->dq + block, p.row, 0,
                       aside);
       }
       if (r->dv != NULL) {
-        right_of_rows(p.how, r->go + block, q_row, rows, width, packed_block);
+        right_of_rows(p.how, r->go + block, p.row, rows, width, packed_block);
         multiply_held(p.how, 1, seen, width, rows, s, p.stride, packed, to.dv, to.stride, 1, aside);
       }
       if (r->dk != NULL) {
-        right_of_rows(p.how, r->q + block, q_row, rows, width, packed_block);
+        right_of_rows(p.how, r->q + block, p.row, rows, width, packed_block);
         multiply_held(p.how, 1, seen, width, rows, dp, p.stride, packed, to.dk, to.stride, 1,
                       aside);
       }

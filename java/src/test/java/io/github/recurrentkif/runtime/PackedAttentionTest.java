@@ -111,6 +111,9 @@ class PackedAttentionTest {
           // single queries whose heads share keys, as a decoder asks encoded rows
           new Problem(6, 1, 70, of(1, 1, 0, 1), of(30, 0, 5, 2), false, 0, false, false),
           new Problem(4, 2, 64, of(1, 1, 1), of(40, 3, 7), true, 9, false, true),
+          // more of them
+          new Problem(6, 1, 70, of(3, 2, 0, 40), of(30, 5, 5, 0), false, 9, true, true),
+          new Problem(3, 1, 16, of(5, 41, 6), of(9, 41, 20), true, 9, true, false),
           new Problem(2, 1, 8, of(1, 1), of(9, 20), false, 0, true, false),
           // the last queries of a longer sequence, as with a cache
           new Problem(2, 1, 16, of(1, 3), of(19, 3), true, 7, false, false));
@@ -211,8 +214,9 @@ class PackedAttentionTest {
       int width = problem.width();
       int group = h / (problem.heads() / problem.groups());
       int first = (int) keys[3 * s + 2];
+      int rows = problem.groups() == 1 ? queries * problem.heads() : queries;
       DoubleUnaryOperator factor =
-          precision.equals("bf16") && queries >= 16 ? x -> inBf16((float) x) : x -> x;
+          precision.equals("bf16") && rows >= 16 ? x -> inBf16((float) x) : x -> x;
       float[] mask =
           problem.dropout()
               ? DropoutMasks.of(
@@ -436,6 +440,9 @@ class PackedAttentionTest {
           problem(1, 1, 4, of(1500), true, 0, false, true),
           new Problem(2, 2, 24, of(18, 2, 0, 97), of(40, 0, 3, 11), false, 0, true, false),
           new Problem(2, 2, 24, of(18, 20), of(0, 1), false, 0, false, true),
+          // heads that share all keys: their queries are multiplied together
+          new Problem(6, 1, 70, of(3, 2, 0, 40), of(30, 5, 5, 0), false, 9, true, true),
+          new Problem(3, 1, 16, of(5, 41, 6), of(9, 41, 20), true, 9, false, false),
           problem(1, 1, 8, of(0, 0), false, 0, false, false));
 
   /**
