@@ -294,9 +294,7 @@ static int64_t block_rows(const part *p) {
   return kif_max(TILE_ROWS, kif_min(BLOCK_ROWS, rows));
 }
 
-static float *aligned_floats(int64_t count) {
-  return aligned_alloc(64, (sizeof(float) * (size_t)count / 64 + 1) * 64);
-}
+static float *aligned_floats(int64_t count) { return kif_take((int64_t)sizeof(float) * count); }
 
 static void mask_scores(const operands *r, const part *p, int64_t i, int64_t keys, float *mask) {
   mask_row(&r->a->dropout, p->key.key, p->key.plane * r->a->heads + p->head, p->key.first + i,
@@ -531,7 +529,7 @@ static void forward(void *data, size_t number) {
       }
     }
   }
-  free(scratch);
+  kif_give(scratch);
 }
 
 /*
@@ -719,7 +717,7 @@ static void backward(void *data, size_t number) {
     spread(r, &p, group, to.dk, r->dk, r->shared_dk);
     spread(r, &p, group, to.dv, r->dv, r->shared_dv);
   }
-  free(scratch);
+  kif_give(scratch);
 }
 
 /* Scores of a sequence, but for a cache. */

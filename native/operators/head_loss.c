@@ -11,7 +11,6 @@
  * the loss itself: nothing comes after it. The head [V, D] is read where it lies (weight.h).
  */
 #include <math.h>
-#include <stdlib.h>
 
 #include "weight.h"
 
@@ -113,7 +112,7 @@ static void *scratch(int wanted, int64_t count, int *missing) {
   if (!wanted) {
     return NULL;
   }
-  void *memory = malloc(sizeof(float) * (size_t)(count + 1));
+  void *memory = kif_take((int64_t)sizeof(float) * count);
   *missing |= memory == NULL;
   return memory;
 }
@@ -171,9 +170,9 @@ static OrtStatus *compute(const kif_node *node, kif_call *call) {
     o.logit_words =
         scratch(h->bf16_gradient, word_rows * padded_pairs(o.vocabulary), &missing);
     status = missing ? kif_out_of_memory(node) : slices(call, &o);
-    free(o.logits);
-    free(o.x_words);
-    free(o.logit_words);
+    kif_give(o.logits);
+    kif_give(o.x_words);
+    kif_give(o.logit_words);
     TRY(status);
   }
   double sum = 0;

@@ -300,6 +300,59 @@ OrtStatus *kif_parallel(const kif_call *call, int64_t tasks, void (*task)(void *
   return ort_parallel_for(call->node->api, call->context, task, (size_t)tasks, (size_t)tasks, data);
 }
 
+/* ---- memory ---- */
+
+/* Blocks that nobody uses, lists of one size each, twice that of the list before; larger ones are freed. */
+enum { SMALLEST_BLOCK = 1 << 16, BLOCK_SIZES = 9 };
+
+typedef struct block {
+  _Alignas(64) struct block *next; /* what is taken begins behind */
+  int size;
+} block;
+
+static block *kept[BLOCK_SIZES];
+static pthread_mutex_t keeping = PTHREAD_MUTEX_INITIALIZER;
+
+void *kif_take(int64_t bytes) {
+  int size = 0;
+  while (size < BLOCK_SIZES && (int64_t)SMALLEST_BLOCK << size < bytes) {
+    size++;
+  }
+  block *taken = NULL;
+  if (size < BLOCK_SIZES) {
+    pthread_mutex_lock(&keeping);
+    taken = kept[size];
+    if (taken != NULL) {
+      kept[size] = taken->next;
+    }
+    pthread_mutex_unlock(&keeping);
+    bytes = (int64_t)SMALLEST_BLOCK << size;
+  }
+  if (taken == NULL) {
+    taken = aligned_alloc(64, sizeof(block) + (size_t)kif_parts(bytes, 64) * 64);
+    if (taken == NULL) {
+      return NULL;
+    }
+    taken->size = size;
+  }
+  return taken + 1;
+}
+
+void kif_give(void *memory) {
+  if (memory == NULL) {
+    return;
+  }
+  block *given = (block *)memory - 1;
+  if (given->size == BLOCK_SIZES) {
+    free(given);
+    return;
+  }
+  pthread_mutex_lock(&keeping);
+  given->next = kept[given->size];
+  kept[given->size] = given;
+  pthread_mutex_unlock(&keeping);
+}
+
 /* ---- what ONNX Runtime calls ---- */
 
 /* ONNX Runtime's description of an operator, and ours behind it. */

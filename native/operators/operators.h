@@ -117,6 +117,14 @@ OrtStatus *kif_matrix_output(const kif_call *call, int index, int64_t rows, int6
 OrtStatus *kif_parallel(const kif_call *call, int64_t tasks, void (*task)(void *, size_t),
                         void *data);
 
+/*
+ * Memory for what one call or task computes on the way, at a multiple of 64; NULL if there is none. What
+ * is given back is kept for the next one: of malloc, blocks of this size come as new pages each time,
+ * which the system must clear, and that takes as long as a tenth of a product.
+ */
+void *kif_take(int64_t bytes);
+void kif_give(void *memory);
+
 /* The sequence that holds a row: the largest b with offsets[b] <= row. */
 static inline int64_t kif_sequence(const int64_t *offsets, int64_t sequences, int64_t row) {
   int64_t low = 0, high = sequences;

@@ -8,8 +8,6 @@
  * transposed = 1. With few_rows = dots, up to 16 rows are multiplied with a transposed weight as dots.h
  * does.
  */
-#include <stdlib.h>
-
 #include "dots.h"
 #include "weight.h"
 
@@ -133,14 +131,14 @@ static void block(void *data, size_t number) {
   if (o->how == BF16) {
     multiply_packed(rows, columns, 0, o->depth, left_from(o->a, row), packed, y, o->columns, 0);
   } else {
-    float *aside = aligned_alloc(64, sizeof(float) * (size_t)aside_size(o->how) + 64);
+    float *aside = kif_take((int64_t)sizeof(float) * aside_size(o->how));
     if (aside == NULL) {
       o->out_of_memory = 1;
       return;
     }
     multiply_held(o->how, 0, rows, columns, o->depth, o->x + row * o->depth, o->depth, packed, y,
                   o->columns, 0, aside);
-    free(aside);
+    kif_give(aside);
   }
   finish(o, row, rows, o->chunk + column, columns);
 }
@@ -150,9 +148,7 @@ static OrtStatus *many_rows(const kif_call *call, operands *o) {
   const int64_t depth = packed_depth(o->depth, o->how);
   const int64_t most =
       kif_max(1, PACKED_FLOATS / kif_max(1, depth) / WEIGHT_COLUMNS) * WEIGHT_COLUMNS;
-  o->packed = aligned_alloc(
-      64, sizeof(float) * (size_t)(kif_min(most, panel_count(o->columns) * PANEL) * depth + PANEL) /
-              64 * 64);
+  o->packed = kif_take((int64_t)sizeof(float) * kif_min(most, panel_count(o->columns) * PANEL) * depth);
   if (o->packed == NULL) {
     return kif_out_of_memory(call->node);
   }
@@ -175,7 +171,7 @@ static OrtStatus *many_rows(const kif_call *call, operands *o) {
       status = kif_parallel(call, row_blocks * o->column_blocks, block, o);
     }
   }
-  free(o->packed);
+  kif_give(o->packed);
   TRY(status);
   return o->out_of_memory ? kif_out_of_memory(call->node) : NULL;
 }
@@ -205,7 +201,7 @@ static OrtStatus *compute(const kif_node *node, kif_call *call) {
   OrtStatus *status = NULL;
   if (p->bf16) {
     o.a.stride = padded_pairs(o.depth);
-    o.words = malloc(sizeof(int32_t) * (size_t)((o.rows + BF16_SPARE_ROWS) * o.a.stride + 1));
+    o.words = kif_take((int64_t)sizeof(int32_t) * (o.rows + BF16_SPARE_ROWS) * o.a.stride);
     if (o.words == NULL) {
       return kif_out_of_memory(node);
     }
@@ -217,7 +213,7 @@ static OrtStatus *compute(const kif_node *node, kif_call *call) {
   } else if (status == NULL) {
     status = many_rows(call, &o);
   }
-  free(o.words);
+  kif_give(o.words);
   return status;
 }
 
