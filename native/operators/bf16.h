@@ -19,6 +19,7 @@
 
 enum {
   PAIR_BLOCK = 256,
+  ROWS_AHEAD = 16, /* that are on their way to the second-level cache while rows are packed */
   PAIR_STEP = 16, /* words of a row that AMX takes at a time: rows are filled up to it with zeros */
   BF16_SPARE_ROWS = 31 /* behind the last row of words, which AMX may read */
 };
@@ -79,7 +80,10 @@ static inline void pack_columns_bf16(const float *b, int64_t stride, int64_t dep
       _Alignas(64) float square[PANEL][PAIR_STEP];
       for (int64_t j = 0; j < PANEL; j++) {
         if (n + j < columns) {
-          to_words(b + (n + j) * stride + k, count, (int32_t *)square[j]);
+          const float *row = b + (n + j) * stride + k, *next = row + ROWS_AHEAD * stride;
+          __builtin_prefetch(next, 0, 2);
+          __builtin_prefetch(next + PAIR_STEP, 0, 2);
+          to_words(row, count, (int32_t *)square[j]);
         } else {
           memset(square[j], 0, sizeof square[j]);
         }
@@ -126,6 +130,8 @@ static inline void pack_rows_bf16(const float *b, int64_t stride, int64_t depth,
   const int64_t pairs = padded_pairs(depth);
   for (int64_t k = 0; k < pairs; k++, b += 2 * stride, target += PANEL) {
     for (int64_t n = 0; n < columns; n += PANEL) {
+      __builtin_prefetch(b + ROWS_AHEAD * stride + n, 0, 2);
+      __builtin_prefetch(b + (ROWS_AHEAD + 1) * stride + n, 0, 2);
       pair_rows(2 * k < depth ? b + n : NULL, 2 * k + 1 < depth ? b + stride + n : NULL,
                 kif_min(PANEL, columns - n), target + n * pairs);
     }
