@@ -29,9 +29,9 @@
  * is added up, sequence after sequence. A sequence of a single query, as in decoding, goes over its
  * keys one by one: then packing them for the products of tiles would cost more than it wins.
  *
- * With precision = bf16 the factors of all seven products are rounded to bf16 where a sequence has 16
- * queries or more, counted for each head if all share the keys: q, k, v, go, and of what is computed m p (forward without plain, m exp(s - max s))
- * and ds. Everything else stays float32.
+ * With precision = bf16 the factors of all products are rounded to bf16 where a sequence has 16 queries
+ * or more, counted for each head if all heads share the keys: q, k, v, go, and of what is computed ds and
+ * m p (forward without plain, m exp(s - max s)). Everything else stays float32.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -74,7 +74,7 @@ static OrtStatus *create(kif_node *node, const OrtKernelInfo *info) {
 }
 
 enum {
-  BLOCK_ROWS = 96,          /* queries at a time, a multiple of the rows of a tile */
+  BLOCK_ROWS = 96,          /* rows of queries at a time, a multiple of the rows of a tile */
   BLOCK_SCORES = 96 * 1024, /* and their scores */
   ENOUGH_ROWS = 16,         /* from which on products in parts or in bf16 pay */
   FETCHED = 16              /* floats of a cache line */
@@ -288,13 +288,11 @@ static part part_of(const operands *r, int64_t sequence) {
   return p;
 }
 
-/* Queries whose scores are held at a time. */
+/* Rows of queries whose scores are held at a time. */
 static int64_t block_rows(const part *p) {
   int64_t rows = p->stride == 0 ? BLOCK_ROWS : BLOCK_SCORES / p->stride / TILE_ROWS * TILE_ROWS;
   return kif_max(TILE_ROWS, kif_min(BLOCK_ROWS, rows));
 }
-
-static float *aligned_floats(int64_t count) { return kif_take((int64_t)sizeof(float) * count); }
 
 static void mask_scores(const operands *r, const part *p, int64_t i, int64_t keys, float *mask) {
   mask_row(&r->a->dropout, p->key.key, p->key.plane * r->a->heads + p->head, p->key.first + i,
@@ -478,8 +476,8 @@ static void forward(void *data, size_t number) {
   const int64_t key_size = right_size(p.how, width, p.keys),
                 value_size = right_size(p.how, p.keys, width),
                 gathered_size = p.cached == 0 ? 0 : p.keys * width;
-  float *scratch = aligned_floats(key_size + value_size + aside_size(p.how) + gathered_size +
-                                  (most + 1) * p.stride);
+  float *scratch = kif_take((int64_t)sizeof(float) * (key_size + value_size + aside_size(p.how) +
+                                                      gathered_size + (most + 1) * p.stride));
   if (scratch == NULL) {
     r->out_of_memory = 1;
     return;
@@ -654,8 +652,9 @@ static void backward(void *data, size_t number) {
                 row_size = right_size(p.how, p.keys, width),
                 block_size = right_size(p.how, most, width),
                 gathered_size = p.cached == 0 ? 0 : p.keys * width;
-  float *scratch = aligned_floats(2 * column_size + row_size + block_size + aside_size(p.how) +
-                                  (2 * most + 1) * p.stride + 3 * gathered_size);
+  float *scratch = kif_take((int64_t)sizeof(float) *
+                            (2 * column_size + row_size + block_size + aside_size(p.how) +
+                             (2 * most + 1) * p.stride + 3 * gathered_size));
   if (scratch == NULL) {
     r->out_of_memory = 1;
     return;
@@ -784,7 +783,7 @@ static OrtStatus *compute_grad(const kif_node *node, kif_call *call) {
     return run(call, &r, backward);
   }
   const int64_t shared = r.references * groups * width;
-  r.shared_dk = aligned_floats(2 * shared);
+  r.shared_dk = kif_take((int64_t)sizeof(float) * 2 * shared);
   r.shared_dv = r.shared_dk + shared;
   if (r.shared_dk == NULL) {
     return kif_out_of_memory(node);
@@ -793,7 +792,7 @@ static OrtStatus *compute_grad(const kif_node *node, kif_call *call) {
   if (status == NULL) {
     status = kif_parallel(call, groups, add_shared, &r);
   }
-  free(r.shared_dk);
+  kif_give(r.shared_dk);
   return status;
 }
 
