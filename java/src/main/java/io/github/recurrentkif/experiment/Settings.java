@@ -257,7 +257,8 @@ public final class Settings {
           "precision",
           Precision.FLOAT32,
           Precision.class,
-          "of products with the backbone's weights; bf16-backward leaves losses and answers exact");
+          "of products with the backbone's weights and of attention; bf16-backward leaves losses"
+              + " and answers exact");
   public static final Setting<Integer> THREADS =
       Setting.whole("threads", 0, 0, 1024, "of the processor; 0 for all cores");
   public static final Setting<Long> SEED =

@@ -1,8 +1,8 @@
 package io.github.recurrentkif.graph.operators;
 
 /**
- * What the factors of products with frozen weights are rounded to; sums, and everything else, are
- * float32.
+ * What the factors of products with frozen weights and of attention are rounded to; sums, and
+ * everything else, are float32.
  */
 public enum Precision {
   /** Not at all. */
