@@ -180,7 +180,7 @@ static OrtStatus *compute(const kif_node *node, kif_call *call) {
   TRY(kif_matrix_output(call, 0, o.rows, o.out, &o.z));
   TRY(kif_matrix_output(call, 1, o.rows, o.rank, &o.t_out));
   const int64_t a_size = panels_size(o.in, o.rank), b_size = panels_size(o.rank, o.out);
-  float *scratch = malloc(sizeof(float) * (size_t)(a_size + b_size + 1));
+  float *scratch = kif_take((int64_t)sizeof(float) * (a_size + b_size));
   if (scratch == NULL) {
     return kif_out_of_memory(node);
   }
@@ -189,7 +189,7 @@ static OrtStatus *compute(const kif_node *node, kif_call *call) {
   o.a = (panels){scratch, o.in};
   o.b = (panels){scratch + a_size, o.rank};
   OrtStatus *status = kif_parallel(call, kif_parts(o.rows, ROW_BLOCK), forward, &o);
-  free(scratch);
+  kif_give(scratch);
   TRY(status);
   return o.out_of_memory ? kif_out_of_memory(node) : NULL;
 }
@@ -212,7 +212,7 @@ static OrtStatus *compute_grad(const kif_node *node, kif_call *call) {
   const int64_t a_size = panels_size(o.rank, o.in), b_size = panels_size(o.out, o.rank),
                 t_size = panels_size(o.rows, o.rank);
   float *scratch =
-      malloc(sizeof(float) * (size_t)(a_size + b_size + t_size + o.rows * o.rank + 1));
+      kif_take((int64_t)sizeof(float) * (a_size + b_size + t_size + o.rows * o.rank));
   if (scratch == NULL) {
     return kif_out_of_memory(node);
   }
@@ -229,7 +229,7 @@ static OrtStatus *compute_grad(const kif_node *node, kif_call *call) {
     status = kif_parallel(call, kif_parts(o.in, COLUMN_BLOCK) + kif_parts(o.out, COLUMN_BLOCK),
                           backward_weights, &o);
   }
-  free(scratch);
+  kif_give(scratch);
   return status;
 }
 

@@ -199,7 +199,7 @@ final class PackedRows implements TokenRows {
               bounds("shared_offsets"));
       return graph.apply(
           PackedAttention.overCache(
-              q, k, v, queryOffsets, keyOffsets, bias, before, form(attending)));
+              q, k, v, queryOffsets, keyOffsets, bias, before, form(attending), precision));
     }
     return graph.apply(
         new PackedAttention(

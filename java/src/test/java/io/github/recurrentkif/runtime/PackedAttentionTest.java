@@ -443,6 +443,7 @@ class PackedAttentionTest {
           // heads that share all keys: their queries are multiplied together
           new Problem(6, 1, 70, of(3, 2, 0, 40), of(30, 5, 5, 0), false, 9, true, true),
           new Problem(3, 1, 16, of(5, 41, 6), of(9, 41, 20), true, 9, false, false),
+          shared(6, 3, 13, of(20, 33, 0, 70), 9, true, rows(), rows(0, 4), rows(1), upTo(25)),
           problem(1, 1, 8, of(0, 0), false, 0, false, false));
 
   /**
