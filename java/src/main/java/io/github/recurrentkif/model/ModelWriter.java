@@ -10,8 +10,6 @@ import io.github.recurrentkif.memory.StoredTensor;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -20,9 +18,6 @@ import java.util.SequencedMap;
 
 /** Writes all weights of a model as the {@code model.safetensors} of a Hugging Face folder. */
 public final class ModelWriter {
-
-  private static final ValueLayout.OfShort STORED =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private ModelWriter() {}
 
@@ -38,24 +33,10 @@ public final class ModelWriter {
       for (ParameterLayout.Tensor tensor : weights.layout().tensors()) {
         MemorySegment host = arena.allocate(tensor.elements() * JAVA_FLOAT.byteSize(), 64);
         weights.device().download(weights.slice(tensor), host);
-        MemorySegment stored = arena.allocate(tensor.elements() * Short.BYTES, 64);
-        for (long i = 0; i < tensor.elements(); i++) {
-          stored.set(STORED, i * Short.BYTES, bfloat16(host.getAtIndex(JAVA_FLOAT, i)));
-        }
-        tensors.add(new StoredTensor(tensor.name(), DataType.BF16, tensor.shape(), stored));
+        StoredTensor exact = new StoredTensor(tensor.name(), DataType.F32, tensor.shape(), host);
+        tensors.add(exact.bfloat16(arena));
       }
       SafetensorsWriter.write(file, tensors, metadata);
     }
-  }
-
-  /** The upper half of a float, after rounding the lower half away. */
-  static short bfloat16(float value) {
-    int bits = Float.floatToRawIntBits(value);
-    if (Float.isNaN(value)) {
-      // Rounding could carry a NaN into infinity.
-      return (short) ((bits >>> Short.SIZE) | 0x40);
-    }
-    int roundUp = 0x7FFF + ((bits >>> Short.SIZE) & 1);
-    return (short) ((bits + roundUp) >>> Short.SIZE);
   }
 }
