@@ -78,16 +78,21 @@ EXPORT int cuDeviceGetName(char *name, int length, int) {
   std::snprintf(name, length, "emulated GPU");
   return SUCCESS;
 }
+/* KIF_EMULATED_CAPABILITY: 75 for 7.5, else 9.0. */
+static int capability() {
+  const char *asked = std::getenv("KIF_EMULATED_CAPABILITY");
+  return asked == nullptr ? 90 : std::atoi(asked);
+}
 EXPORT int cuDeviceGetAttribute(int *value, int attribute, int) {
   switch (attribute) {
     case 16: /* multiprocessors */
       *value = 3;
       return SUCCESS;
     case 75: /* compute capability, major and minor */
-      *value = 9;
+      *value = capability() / 10;
       return SUCCESS;
     case 76:
-      *value = 0;
+      *value = capability() % 10;
       return SUCCESS;
     default:
       return INVALID_VALUE;

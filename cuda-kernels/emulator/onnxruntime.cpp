@@ -3,19 +3,23 @@
  * names, computes on the processor, in the memory of the emulated driver. Whoever uses it goes the
  * way of the CUDA provider: its options, device memory that the host may not touch, one queue,
  * recordings. It refuses what a GPU would get wrong in silence: memory of the host bound to a
- * session of the GPU, and a recording repeated over other memory or by another thread.
+ * session of the GPU, and a recording repeated over other memory or by another thread. Products of
+ * bfloat16, which no processor's provider has, are computed in float32 and rounded.
  */
 #include <dlfcn.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string>
 #include <thread>
 
+#include "bfloat16_products.h"
 #include "call_log.h"
 
 namespace {
@@ -24,8 +28,8 @@ namespace {
 enum Place {
   CREATE_STATUS = 0, CREATE_SESSION = 7, CREATE_SESSION_FROM_ARRAY = 8, CREATE_RUN_OPTIONS = 39,
   CREATE_TENSOR = 49, CREATE_MEMORY_INFO = 68, CREATE_CPU_MEMORY_INFO = 69, RELEASE_MEMORY_INFO = 94,
-  RELEASE_RUN_OPTIONS = 97, RUN_WITH_BINDING = 133, CREATE_BINDING = 134, BIND_INPUT = 136,
-  BIND_OUTPUT = 137, ADD_INITIALIZER = 150, ADD_RUN_CONFIG_ENTRY = 165, APPEND_CUDA = 204,
+  RELEASE_RUN_OPTIONS = 97, ADD_SESSION_CONFIG_ENTRY = 130, RUN_WITH_BINDING = 133,
+  CREATE_BINDING = 134, BIND_INPUT = 136, BIND_OUTPUT = 137, ADD_INITIALIZER = 150, ADD_RUN_CONFIG_ENTRY = 165, APPEND_CUDA = 204,
   CREATE_CUDA_OPTIONS = 205, UPDATE_CUDA_OPTIONS = 206, RELEASE_CUDA_OPTIONS = 208,
   UPDATE_CUDA_OPTION_WITH_VALUE = 263, PLACES = 280
 };
@@ -144,7 +148,42 @@ Status opened(Status status, const void *options, void **out) {
   return status;
 }
 
-Status create_session(const void *env, const void *path, const void *options, void **out) {
+bool of_gpu(const void *options) {
+  std::lock_guard<std::mutex> guard(lock);
+  return session_options.count(options) > 0;
+}
+
+Status configure(void *options, const char *key, const char *value) {
+  return call(ADD_SESSION_CONFIG_ENTRY, options, key, value);
+}
+
+Status create_session(const void *env, const char *path, void *options, void **out) {
+  if (of_gpu(options)) {
+    std::ifstream file(path, std::ios::binary);
+    std::string model(std::istreambuf_iterator<char>(file), {});
+    int products = 0;
+    try {
+      model = bfloat16_products::in_float32(model, &products);
+    } catch (const std::exception &fault) {
+      return refuse(std::string(path) + ": " + fault.what());
+    }
+    if (products > 0) {
+      log_call("products of bfloat16 %d", products);
+      // The declared place of parameters is looked for beside the file.
+      std::string folder = std::string(path).substr(0, std::string(path).rfind('/'));
+      Status status = configure(options, "session.model_external_initializers_file_folder_path",
+                                folder.c_str());
+      if (status == nullptr) {
+        // It would look for the parameters there as well.
+        status = configure(options, "optimization.disable_specified_optimizers", "ConstantFolding");
+      }
+      if (status != nullptr) {
+        return status;
+      }
+      status = call(CREATE_SESSION_FROM_ARRAY, env, model.data(), model.size(), options, out);
+      return opened(status, options, out);
+    }
+  }
   return opened(call(CREATE_SESSION, env, path, options, out), options, out);
 }
 

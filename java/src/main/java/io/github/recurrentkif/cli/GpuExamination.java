@@ -36,7 +36,14 @@ final class GpuExamination implements Examination {
     try (CudaKernels kernels = CudaKernels.open(0);
         OnnxRuntime runtime = OnnxRuntime.load()) {
       runtime.requireCuda(new ExecutionProvider.Cuda(0, kernels.queue(), false));
-      return Finding.ok("graphs", "ONNX Runtime " + runtime.version() + " with CUDA");
+      return Finding.ok(
+          "graphs",
+          "ONNX Runtime %s with CUDA, in float32%s"
+              .formatted(
+                  runtime.version(),
+                  kernels.multipliesBfloat16()
+                      ? " and bf16"
+                      : "; bf16 needs compute capability 8.0"));
     } catch (OnnxRuntimeException e) {
       return Finding.warning(
           "graphs",

@@ -3,6 +3,7 @@ package io.github.recurrentkif.cli;
 import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.Precisions;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import java.nio.file.Path;
@@ -46,10 +47,13 @@ final class PrepareCommand implements Callable<Integer> {
               folder.config(),
               new Trainables.Adapter(chosen.lora()),
               true,
-              chosen.get(Settings.PRECISION),
+              Precisions.onProcessor(chosen.get(Settings.PRECISION)),
               cache);
       // Each weight the graphs read must be there and fit.
-      artifacts.training().frozen().forEach(folder::weight);
+      artifacts
+          .training()
+          .frozen()
+          .forEach((name, parameter) -> folder.weight(name, parameter.shape()));
       terminal.out().println(artifacts.folder());
       folder.convertedFile().ifPresent(terminal.out()::println);
       terminal

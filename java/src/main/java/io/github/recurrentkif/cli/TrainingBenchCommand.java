@@ -66,7 +66,9 @@ final class TrainingBenchCommand implements Callable<Integer> {
       names = "--precision",
       paramLabel = "PRECISION",
       defaultValue = "float32",
-      description = "The setting of that name: float32, bf16-backward or bf16 (default: float32).")
+      description =
+          "The setting of that name: float32, bf16-backward (not on a GPU) or bf16"
+              + " (default: float32).")
   private String precision;
 
   @Mixin private BackendOptions backendOptions;

@@ -2,11 +2,14 @@ package io.github.recurrentkif.experiment;
 
 import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.Kernels;
+import io.github.recurrentkif.kernels.cuda.CudaKernels;
 import io.github.recurrentkif.memory.CacheFolder;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.Precisions;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
+import io.github.recurrentkif.runtime.ExecutionProvider;
 import io.github.recurrentkif.runtime.OnnxRuntime;
 import io.github.recurrentkif.runtime.OperatorLibrary;
 import io.github.recurrentkif.runtime.SessionOptions;
@@ -81,11 +84,21 @@ public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kerne
       return;
     }
     String asked = "precision " + Setting.print(precision) + ": ";
+    if (precisions(precision).padded() == Precision.BF16) {
+      if (kernels instanceof CudaKernels cuda && !cuda.multipliesBfloat16()) {
+        throw new InputException(
+            asked
+                + "GPUs multiply bfloat16 from compute capability 8.0 on, and this is "
+                + cuda.description()
+                + "; use float32");
+      }
+      return;
+    }
     if (options.customOperatorLibraries().isEmpty()) {
       throw new InputException(
           asked
               + "only packed graphs have it, which need a build with a C compiler and not --graph"
-              + " padded; use float32");
+              + " padded, or for bf16 --device cuda; use float32");
     }
     OperatorLibrary.search()
         .library()
@@ -101,16 +114,46 @@ public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kerne
             });
   }
 
+  private Precisions precisions(Precision precision) {
+    return onGpu() ? Precisions.onGpu(precision) : Precisions.onProcessor(precision);
+  }
+
+  private boolean onGpu() {
+    return options.provider() instanceof ExecutionProvider.Cuda;
+  }
+
   private TextModel open(
       ModelFolder model, Trainables trainables, Precision precision, boolean dropout) {
+    TrainingArtifacts artifacts = artifacts(model, trainables, precision, dropout);
+    return new TextModel(model, trainables, artifacts, runtime, options, kernels);
+  }
+
+  /**
+   * Writes the graphs of a training to come where they are not there yet, and looks whether the
+   * model has every weight that they read; what the processor reads in float32 is converted.
+   *
+   * @throws InputException if something cannot be used, or as {@link #require}
+   */
+  void prepare(ModelFolder model, Trainables trainables, Precision precision) {
+    TrainingArtifacts artifacts = artifacts(model, trainables, precision, true);
+    artifacts
+        .training()
+        .frozen()
+        .forEach(
+            (name, parameter) -> {
+              if (onGpu()) {
+                model.require(name, parameter.shape());
+              } else {
+                model.weight(name, parameter.shape());
+              }
+            });
+  }
+
+  private TrainingArtifacts artifacts(
+      ModelFolder model, Trainables trainables, Precision precision, boolean dropout) {
     require(precision);
-    return new TextModel(
-        model,
-        trainables,
-        TrainingArtifacts.prepare(model.config(), trainables, dropout, precision, cache),
-        runtime,
-        options,
-        kernels);
+    return TrainingArtifacts.prepare(
+        model.config(), trainables, dropout, precisions(precision), cache);
   }
 
   @Override

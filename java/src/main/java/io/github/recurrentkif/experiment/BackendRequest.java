@@ -24,6 +24,11 @@ public record BackendRequest(
         Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty());
   }
 
+  /** Whether it asks for a GPU. */
+  public boolean onGpu() {
+    return device.filter(name -> name.startsWith("cuda")).isPresent();
+  }
+
   /** This request, but for what a stronger one says. */
   public BackendRequest with(BackendRequest stronger) {
     return new BackendRequest(

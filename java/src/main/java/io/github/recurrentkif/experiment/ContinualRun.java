@@ -5,14 +5,12 @@ import io.github.recurrentkif.continual.ContinualMethod;
 import io.github.recurrentkif.continual.TaskPlan;
 import io.github.recurrentkif.data.Batch;
 import io.github.recurrentkif.data.Task;
-import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.InputException;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.model.AdapterInitialization;
 import io.github.recurrentkif.model.StoredAdapter;
 import io.github.recurrentkif.model.Trainables;
-import io.github.recurrentkif.model.TrainingArtifacts;
 import io.github.recurrentkif.training.Learner;
 import io.github.recurrentkif.training.Objective;
 import io.github.recurrentkif.training.OptimizerSettings;
@@ -66,17 +64,11 @@ public final class ContinualRun implements AutoCloseable {
       RunConfiguration configuration = asked.forModel(inputs.model().config());
       SampleFormat format = formatOf(configuration, inputs);
       inputs.tasks().forEach(task -> format.prompt(task.train().getFirst()));
-      Precision precision = configuration.settings().get(Settings.PRECISION);
-      backend.require(precision);
-      TrainingArtifacts artifacts =
-          TrainingArtifacts.prepare(
-              inputs.model().config(),
-              new Trainables.Adapter(configuration.adapter()),
-              true,
-              precision,
-              backend.cache());
-      // Whether every weight is there, before anything is written.
-      artifacts.training().frozen().forEach(inputs.model()::weight);
+      // Before anything of the run is written.
+      backend.prepare(
+          inputs.model(),
+          new Trainables.Adapter(configuration.adapter()),
+          configuration.settings().get(Settings.PRECISION));
       Provenance provenance = Provenance.of(configuration, inputs.tasks(), backend);
       RunFolder folder = RunFolder.create(output);
       try {

@@ -258,7 +258,7 @@ public final class Settings {
           Precision.FLOAT32,
           Precision.class,
           "of products with the backbone's weights and of attention; bf16-backward leaves losses"
-              + " and answers exact");
+              + " and answers exact, and is for the processor");
   public static final Setting<Integer> THREADS =
       Setting.whole("threads", 0, 0, 1024, "of the processor; 0 for all cores");
   public static final Setting<Long> SEED =

@@ -1,11 +1,13 @@
 package io.github.recurrentkif.graph;
 
 /**
- * Element types that cross the border of a graph, with their number in ONNX's TensorProto.DataType.
+ * Element types that cross the border of a graph, and of frozen parameters, with their number in
+ * ONNX's TensorProto.DataType.
  */
 public enum ElementType {
   FLOAT32(1),
-  INT64(7);
+  INT64(7),
+  BFLOAT16(16);
 
   private final int code;
 

@@ -37,7 +37,10 @@ public final class Graph {
     TRAINED_ELSEWHERE
   }
 
-  private record Parameter(Value value, Shape shape, Use use) {}
+  private record Parameter(Value value, Shape shape, ElementType type, Use use) {}
+
+  /** What a frozen parameter must be given as: {@code FLOAT32} or {@code BFLOAT16}. */
+  public record Frozen(ElementType type, Shape shape) {}
 
   /** A value given at every run. */
   public Value input(String name, ElementType type, Dimension... dimensions) {
@@ -55,32 +58,47 @@ public final class Graph {
     return value;
   }
 
-  /** A parameter that stays as it is; asking again for the same name gives the same value. */
+  /** {@link #frozen(String, Shape, ElementType)} in float32. */
   public Value frozen(String name, Shape shape) {
-    return parameter(name, shape, Use.FROZEN);
+    return frozen(name, shape, ElementType.FLOAT32);
+  }
+
+  /**
+   * A parameter that stays as it is; asking again for the same name gives the same value.
+   *
+   * @param type {@code FLOAT32} or {@code BFLOAT16}
+   * @throws IllegalArgumentException if the type is another one, or it was asked for otherwise
+   */
+  public Value frozen(String name, Shape shape, ElementType type) {
+    if (type != ElementType.FLOAT32 && type != ElementType.BFLOAT16) {
+      throw new IllegalArgumentException("parameter '" + name + "' cannot be " + type);
+    }
+    return parameter(name, shape, type, Use.FROZEN);
   }
 
   /** A parameter that is trained; asking again for the same name gives the same value. */
   public Value trainable(String name, Shape shape) {
-    return parameter(name, shape, Use.TRAINED);
+    return parameter(name, shape, ElementType.FLOAT32, Use.TRAINED);
   }
 
   /** A parameter among the trained ones that nothing here reads: who does owes it its gradient. */
   public void trainedElsewhere(String name, Shape shape) {
-    parameter(name, shape, Use.TRAINED_ELSEWHERE);
+    parameter(name, shape, ElementType.FLOAT32, Use.TRAINED_ELSEWHERE);
   }
 
-  private Value parameter(String name, Shape shape, Use use) {
+  private Value parameter(String name, Shape shape, ElementType type, Use use) {
     Parameter known = parameters.get(name);
     if (known == null) {
-      known = new Parameter(new Value(name, use == Use.TRAINED), shape, use);
+      Value value = new Value(name, use == Use.TRAINED, type == ElementType.BFLOAT16);
+      known = new Parameter(value, shape, type, use);
       parameters.put(name, known);
       if (use == Use.TRAINED) {
         inputs.add(new Port(known.value(), ElementType.FLOAT32, fixed(shape)));
       }
-    } else if (!known.shape().equals(shape) || known.use() != use) {
+    } else if (!known.shape().equals(shape) || known.type() != type || known.use() != use) {
       throw new IllegalArgumentException(
-          "parameter '%s' is %s, asked for as %s".formatted(name, known.shape(), shape));
+          "parameter '%s' is %s, asked for as %s"
+              .formatted(name, known, new Parameter(known.value(), shape, type, use)));
     }
     return known.value();
   }
@@ -165,21 +183,24 @@ public final class Graph {
     return List.copyOf(outputs);
   }
 
-  /** Names and shapes of the frozen parameters, in the order they were asked for. */
-  public SequencedMap<String, Shape> frozenParameters() {
-    return parameters(false);
+  /** The frozen parameters by name, in the order they were asked for. */
+  public SequencedMap<String, Frozen> frozenParameters() {
+    SequencedMap<String, Frozen> chosen = new LinkedHashMap<>();
+    parameters.forEach(
+        (name, parameter) -> {
+          if (parameter.use() == Use.FROZEN) {
+            chosen.put(name, new Frozen(parameter.type(), parameter.shape()));
+          }
+        });
+    return chosen;
   }
 
   /** Names and shapes of the trainable parameters, in the order they were asked for. */
   public SequencedMap<String, Shape> trainableParameters() {
-    return parameters(true);
-  }
-
-  private SequencedMap<String, Shape> parameters(boolean trainable) {
     SequencedMap<String, Shape> chosen = new LinkedHashMap<>();
     parameters.forEach(
         (name, parameter) -> {
-          if ((parameter.use() != Use.FROZEN) == trainable) {
+          if (parameter.use() != Use.FROZEN) {
             chosen.put(name, parameter.shape());
           }
         });

@@ -240,7 +240,16 @@ public final class Nodes {
   }
 
   public Value castToFloat(Value x) {
-    return standard("Cast", List.of(x), Attribute.of("to", ElementType.FLOAT32.code()));
+    return cast(x, ElementType.FLOAT32);
+  }
+
+  /** Rounded to the nearest, ties to even. */
+  public Value castToBfloat16(Value x) {
+    return cast(x, ElementType.BFLOAT16);
+  }
+
+  private Value cast(Value x, ElementType type) {
+    return standard("Cast", List.of(x), Attribute.of("to", type.code()));
   }
 
   public Value identity(Value x) {

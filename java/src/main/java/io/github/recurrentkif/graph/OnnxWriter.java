@@ -34,7 +34,7 @@ public final class OnnxWriter {
     }
     graph
         .frozenParameters()
-        .forEach((parameter, shape) -> body.message(5, frozen(parameter, shape)));
+        .forEach((parameter, frozen) -> body.message(5, frozen(parameter, frozen)));
     graph.inputs().forEach(port -> body.message(11, port(port)));
     graph.outputs().forEach(port -> body.message(12, port(port)));
     Message model =
@@ -88,8 +88,8 @@ public final class OnnxWriter {
         .data(9, constant.data());
   }
 
-  private static Message frozen(String name, Shape shape) {
-    Message message = tensor(name, ElementType.FLOAT32, shape);
+  private static Message frozen(String name, Graph.Frozen frozen) {
+    Message message = tensor(name, frozen.type(), frozen.shape());
     message.message(13, new Message().text(1, "location").text(2, NOWHERE));
     return message.number(14, 1);
   }

@@ -5,10 +5,16 @@ public final class Value {
 
   private String name;
   private final boolean differentiable;
+  private final boolean bfloat16;
 
   Value(String name, boolean differentiable) {
+    this(name, differentiable, false);
+  }
+
+  Value(String name, boolean differentiable, boolean bfloat16) {
     this.name = name;
     this.differentiable = differentiable;
+    this.bfloat16 = bfloat16;
   }
 
   public String name() {
@@ -21,6 +27,11 @@ public final class Value {
    */
   public boolean differentiable() {
     return differentiable;
+  }
+
+  /** Whether this is a frozen parameter in bfloat16, of which operators make float32. */
+  public boolean bfloat16() {
+    return bfloat16;
   }
 
   void rename(String newName) {

@@ -49,6 +49,14 @@ final class Layers {
         : graph.frozen(name, shape);
   }
 
+  /** A parameter [out, in] or [vocabulary, width] that rows are multiplied by or taken from. */
+  Value matrix(String name, long height, long width) {
+    Shape shape = Shape.of(height, width);
+    return trainables instanceof Trainables.EveryWeight
+        ? graph.trainable(name, shape)
+        : graph.frozen(name, shape, rows.weightType());
+  }
+
   /** What the tokens of the decoder of a model with an encoder mean. */
   Value embedded(Value ids, Embeddings embeddings) {
     return graph.apply(new Embedding(ids, table(embeddings)));
@@ -93,7 +101,7 @@ final class Layers {
   record Embeddings(String name, int vocabulary, int width) {}
 
   Value table(Embeddings embeddings) {
-    return parameter(embeddings.name(), Shape.of(embeddings.vocabulary(), embeddings.width()));
+    return matrix(embeddings.name(), embeddings.vocabulary(), embeddings.width());
   }
 
   Value norm(Value x, String name, int width, float epsilon) {
@@ -107,7 +115,7 @@ final class Layers {
 
   /** A linear layer, with its bias and its adapter where it has them. */
   Value linear(Value x, String module, long out, long in, Side side, boolean biased) {
-    Value y = rows.linear(x, parameter(module + ".weight", Shape.of(out, in)));
+    Value y = rows.linear(x, matrix(module + ".weight", out, in));
     if (biased) {
       y = graph.apply(new BiasAddition(y, parameter(module + ".bias", Shape.of(out))));
     }
@@ -177,7 +185,7 @@ final class Layers {
       TokenRows.Adapter matrices = adapter(lora, module, out, in);
       adapter = new HeadProduct.Adapter(matrices.a(), matrices.b(), lora.rank(), matrices.scale());
     }
-    Value weight = parameter(module + ".weight", Shape.of(out, in));
+    Value weight = matrix(module + ".weight", out, in);
     HeadProduct.Heads sizes = new HeadProduct.Heads(heads, out / heads, in);
     return graph.apply(new HeadProduct(x, weight, adapter, sizes, into));
   }
@@ -208,8 +216,7 @@ final class Layers {
       boolean biased,
       double dropout) {
     return isPlain(module, biased)
-        ? rows.residual(
-            x, h, parameter(module + ".weight", Shape.of(out, in)), side, (int) out, dropout)
+        ? rows.residual(x, h, matrix(module + ".weight", out, in), side, (int) out, dropout)
         : rows.residual(x, linear(h, module, out, in, side, biased), side, (int) out, dropout);
   }
 
@@ -219,8 +226,8 @@ final class Layers {
     if (isPlain(wi, false) && isPlain(wo, false)) {
       TokenRows.FeedForward layer =
           new TokenRows.FeedForward(
-              parameter(wi + ".weight", Shape.of(wide, width)),
-              parameter(wo + ".weight", Shape.of(width, wide)),
+              matrix(wi + ".weight", wide, width),
+              matrix(wo + ".weight", width, wide),
               wide,
               width,
               dropout);

@@ -4,7 +4,6 @@ import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.Reshaping;
-import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.function.UnaryOperator;
 
@@ -141,8 +140,7 @@ final class LlamaBlocks {
     Value weight =
         config.tiedHead()
             ? layers.table(embeddings())
-            : layers.parameter(
-                "lm_head.weight", Shape.of(config.vocabularySize(), config.modelWidth()));
+            : layers.matrix("lm_head.weight", config.vocabularySize(), config.modelWidth());
     return new TokenRows.Head(weight, config.vocabularySize(), 1);
   }
 

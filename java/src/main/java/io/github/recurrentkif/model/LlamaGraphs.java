@@ -5,7 +5,6 @@ import io.github.recurrentkif.graph.ElementType;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Nodes;
 import io.github.recurrentkif.graph.Value;
-import io.github.recurrentkif.graph.operators.Linear;
 import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.graph.operators.RotaryEmbedding;
 import io.github.recurrentkif.model.DropoutPlace.Side;
@@ -81,8 +80,8 @@ final class LlamaGraphs implements ModelGraphs {
   }
 
   @Override
-  public List<ModelGraph> decoding() {
-    return List.of(decoderStep());
+  public List<ModelGraph> decoding(Precision precision) {
+    return List.of(decoderStep(precision));
   }
 
   /**
@@ -90,9 +89,9 @@ final class LlamaGraphs implements ModelGraphs {
    * greedy choice and the longer cache. Cached are the prompt, which stays where it is, and behind
    * it what came since, which is copied to grow. With both empty this is the pass over the prompt.
    */
-  private ModelGraph decoderStep() {
+  private ModelGraph decoderStep(Precision precision) {
     Graph graph = new Graph();
-    PaddedRows rows = new PaddedRows(graph, false);
+    PaddedRows rows = new PaddedRows(graph, false, precision);
     LlamaBlocks blocks = new LlamaBlocks(config, trainables, graph, rows);
     new DecoderStep(graph, graph.nodes(), blocks).write();
     return new ModelGraph("decoder_step", graph, rows.dropoutPlaces());
@@ -175,7 +174,7 @@ final class LlamaGraphs implements ModelGraphs {
           nodes.reshape(x, nodes.concatenate(0, batchAndLength, nodes.vector(config.modelWidth())));
       Value last = nodes.gatherAlong(1, perRow, nodes.constant(-1L));
       TokenRows.Head head = blocks.head();
-      Value logits = graph.apply(new Linear(last, head.weight(), head.scale()));
+      Value logits = PaddedRows.product(graph, last, head.weight(), head.scale());
       graph.output(nodes.argmax(logits), "next_token", ElementType.INT64, Dimension.of("batch"));
     }
 

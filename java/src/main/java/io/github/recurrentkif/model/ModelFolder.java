@@ -22,7 +22,8 @@ import tools.jackson.databind.ObjectMapper;
 /**
  * A model in a Hugging Face folder as it is: {@code config.json} and {@code *.safetensors}. Weights
  * stay in their files and are mapped; those that are not float32 are converted once, into a file of
- * the cache that is mapped in their place.
+ * the cache that is mapped in their place. Who copies weights elsewhere has them converted on the
+ * way instead.
  */
 public final class ModelFolder implements AutoCloseable {
 
@@ -130,10 +131,43 @@ public final class ModelFolder implements AutoCloseable {
    * A weight as float32, row-major: a slice of a mapped file, read-only, that lives as long as this
    * object.
    *
-   * @throws InputException if the files have no such tensor, it has another shape, or it has to be
-   *     converted and the cache cannot be written
+   * @throws InputException as {@link #require}, or if it has to be converted and the cache cannot
+   *     be written
    */
   public synchronized MemorySegment weight(String name, Shape expected) {
+    String stored = require(name, expected);
+    return files.isFloat32InPlace(stored)
+        ? files.float32(stored, arena)
+        : converted().float32(stored, arena);
+  }
+
+  /**
+   * A weight as float32, row-major, for who copies it elsewhere: a slice of its mapped file where
+   * that holds float32, else converted into the arena, and kept nowhere.
+   *
+   * @throws InputException as {@link #require}
+   */
+  public MemorySegment float32(String name, Shape expected, Arena passing) {
+    return files.float32(require(name, expected), passing);
+  }
+
+  /**
+   * The same as bfloat16: a slice of its mapped file where that holds bfloat16, at any byte, else
+   * rounded into the arena.
+   *
+   * @throws InputException as {@link #require}
+   */
+  public MemorySegment bfloat16(String name, Shape expected, Arena passing) {
+    return files.tensor(require(name, expected)).bfloat16(passing).bytes();
+  }
+
+  /**
+   * The name of a weight in the files.
+   *
+   * @throws InputException if the files have no such tensor, it has another shape, or no numbers
+   *     that can be used
+   */
+  public String require(String name, Shape expected) {
     String stored = storedName(name);
     Shape found = files.shape(stored);
     if (!found.equals(expected)) {
@@ -146,9 +180,6 @@ public final class ModelFolder implements AutoCloseable {
               + ", but config.json asks for "
               + expected);
     }
-    if (files.isFloat32InPlace(stored)) {
-      return files.float32(stored, arena);
-    }
     if (!files.dataType(stored).readsAsFloat32()) {
       throw new InputException(
           folder
@@ -158,7 +189,7 @@ public final class ModelFolder implements AutoCloseable {
               + files.dataType(stored)
               + ", which is not supported; use a checkpoint of F32, F16, BF16 or F64");
     }
-    return converted().float32(stored, arena);
+    return stored;
   }
 
   private SafetensorsFile converted() {

@@ -37,15 +37,15 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
   Answering answering(Graph graph, TokenRows rows, boolean before);
 
   /** For greedy decoding: padded rows, on the stock runtime. */
-  List<ModelGraph> decoding();
+  List<ModelGraph> decoding(Precision precision);
 
   /** The same over packed rows, on operators of our own; for a backbone that is not trained. */
   List<ModelGraph> packedDecoding(Precision precision);
 
   /** Loss, gradients of all trainables, and logits, of one padded micro-batch. */
-  default ModelGraph training(boolean dropout) {
+  default ModelGraph training(boolean dropout, Precision precision) {
     Graph graph = new Graph();
-    return learned("training_model", graph, new PaddedRows(graph, dropout));
+    return learned("training_model", graph, new PaddedRows(graph, dropout, precision));
   }
 
   /** The same of a whole update, packed; losses token by token, no logits. */
@@ -71,9 +71,9 @@ sealed interface ModelGraphs permits T5Graphs, LlamaGraphs {
    * Of one padded micro-batch, how far the answers of a pool of prompts have gone from those that
    * it gave before, and the gradients of that.
    */
-  default ModelGraph holding(boolean dropout) {
+  default ModelGraph holding(boolean dropout, Precision precision) {
     Graph graph = new Graph();
-    PaddedRows rows = new PaddedRows(graph, dropout);
+    PaddedRows rows = new PaddedRows(graph, dropout, precision);
     Answering now = answering(graph, rows, false);
     rows.hold(now, rows.still(() -> answering(graph, rows, true).rows()));
     return new ModelGraph("holding_model", graph, rows.dropoutPlaces());

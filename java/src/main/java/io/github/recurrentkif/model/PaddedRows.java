@@ -8,12 +8,14 @@ import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.Attention;
 import io.github.recurrentkif.graph.operators.BatchedBias;
+import io.github.recurrentkif.graph.operators.Bf16Linear;
 import io.github.recurrentkif.graph.operators.CrossEntropy;
 import io.github.recurrentkif.graph.operators.Divergence;
 import io.github.recurrentkif.graph.operators.Dropout;
 import io.github.recurrentkif.graph.operators.Embedding;
 import io.github.recurrentkif.graph.operators.Linear;
 import io.github.recurrentkif.graph.operators.LowRankUpdate;
+import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.graph.operators.Product;
 import io.github.recurrentkif.graph.operators.RelativePositionBias;
 import io.github.recurrentkif.graph.operators.RmsNorm;
@@ -44,6 +46,7 @@ final class PaddedRows implements TokenRows {
   private final Graph graph;
   private final AdapterMagnitudes magnitudes = new AdapterMagnitudes();
   private final Nodes nodes;
+  private final ElementType weightType;
   private boolean dropout;
   private final List<DropoutPlace> dropoutPlaces = new ArrayList<>();
   private final Map<Side, Tokens> tokens = new EnumMap<>(Side.class);
@@ -60,11 +63,24 @@ final class PaddedRows implements TokenRows {
 
   /**
    * @param dropout whether masks are applied: when training
+   * @param precision float32, or bf16 where a GPU is to run the graph
    */
-  PaddedRows(Graph graph, boolean dropout) {
+  PaddedRows(Graph graph, boolean dropout, Precision precision) {
     this.graph = graph;
     this.nodes = graph.nodes();
     this.dropout = dropout;
+    this.weightType =
+        switch (precision) {
+          case FLOAT32 -> ElementType.FLOAT32;
+          case BF16 -> ElementType.BFLOAT16;
+          case BF16_BACKWARD ->
+              throw new IllegalArgumentException("stock operators have no " + precision);
+        };
+  }
+
+  @Override
+  public ElementType weightType() {
+    return weightType;
   }
 
   /** What comes of a pass in which nothing is dropped. */
@@ -108,7 +124,13 @@ final class PaddedRows implements TokenRows {
 
   @Override
   public Value linear(Value x, Value weight) {
-    return graph.apply(new Linear(x, weight));
+    return product(graph, x, weight, 1);
+  }
+
+  /** {@code scale * x W^T} with W [out, in] in either type. */
+  static Value product(Graph graph, Value x, Value weight, float scale) {
+    return graph.apply(
+        weight.bfloat16() ? new Bf16Linear(x, weight, scale) : new Linear(x, weight, scale));
   }
 
   @Override
@@ -301,7 +323,7 @@ final class PaddedRows implements TokenRows {
 
   private Value logits(Value rows, @Nullable Value places, Head head) {
     Value chosen = places == null ? rows : graph.apply(new Embedding(places, rows));
-    return graph.apply(new Linear(chosen, head.weight(), head.scale()));
+    return product(graph, chosen, head.weight(), head.scale());
   }
 
   // Dropout

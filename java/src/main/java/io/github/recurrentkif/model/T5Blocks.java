@@ -184,8 +184,7 @@ final class T5Blocks {
     Value weight =
         config.tiedHead()
             ? layers.table(embeddings())
-            : layers.parameter(
-                "lm_head.weight", Shape.of(config.vocabularySize(), config.modelWidth()));
+            : layers.matrix("lm_head.weight", config.vocabularySize(), config.modelWidth());
     float scale = config.scaledHead() ? (float) Math.pow(config.modelWidth(), -0.5) : 1;
     return new TokenRows.Head(weight, config.vocabularySize(), scale);
   }

@@ -5,7 +5,6 @@ import io.github.recurrentkif.graph.ElementType;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Nodes;
 import io.github.recurrentkif.graph.Value;
-import io.github.recurrentkif.graph.operators.Linear;
 import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 import java.util.List;
@@ -74,14 +73,14 @@ final class T5Graphs implements ModelGraphs {
   }
 
   @Override
-  public List<ModelGraph> decoding() {
-    return List.of(encoderStep(), decoderStep());
+  public List<ModelGraph> decoding(Precision precision) {
+    return List.of(encoderStep(precision), decoderStep(precision));
   }
 
   /** The encoder, and of every decoder layer the keys and values over its output. */
-  private ModelGraph encoderStep() {
+  private ModelGraph encoderStep(Precision precision) {
     Graph graph = new Graph();
-    PaddedRows rows = new PaddedRows(graph, false);
+    PaddedRows rows = new PaddedRows(graph, false, precision);
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
     Value encoded = blocks.encoder();
     Value headShape = rows.headShape(Side.SOURCE, config.heads(), config.headWidth());
@@ -99,9 +98,9 @@ final class T5Graphs implements ModelGraphs {
    * One token of every row: from the token and the cached keys and values to the next token by
    * greedy choice and the longer cache.
    */
-  private ModelGraph decoderStep() {
+  private ModelGraph decoderStep(Precision precision) {
     Graph graph = new Graph();
-    PaddedRows rows = new PaddedRows(graph, false);
+    PaddedRows rows = new PaddedRows(graph, false, precision);
     T5Blocks blocks = new T5Blocks(config, trainables, graph, rows);
     new DecoderStep(graph, graph.nodes(), blocks).write();
     return new ModelGraph("decoder_step", graph, rows.dropoutPlaces());
@@ -233,7 +232,7 @@ final class T5Graphs implements ModelGraphs {
                 }
               });
       TokenRows.Head head = blocks.head();
-      Value logits = graph.apply(new Linear(x, head.weight(), head.scale()));
+      Value logits = PaddedRows.product(graph, x, head.weight(), head.scale());
       graph.output(nodes.argmax(logits), "next_token", ElementType.INT64, Dimension.of("batch"));
     }
 

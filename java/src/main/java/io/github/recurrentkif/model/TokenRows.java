@@ -1,5 +1,6 @@
 package io.github.recurrentkif.model;
 
+import io.github.recurrentkif.graph.ElementType;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.model.DropoutPlace.Side;
@@ -42,6 +43,11 @@ interface TokenRows {
 
   /** The output head: {@code logits = scale * x weight^T} with weight [vocabulary, width]. */
   record Head(Value weight, int vocabulary, float scale) {}
+
+  /** What frozen weights of linear layers, embeddings and the head are given in. */
+  default ElementType weightType() {
+    return ElementType.FLOAT32;
+  }
 
   /** The token ids of a side, one for each row. */
   Value ids(Side side);

@@ -1,5 +1,7 @@
 package io.github.recurrentkif.model;
 
+import io.github.recurrentkif.graph.ElementType;
+import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.OnnxWriter;
 import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.memory.AtomicFolder;
@@ -62,31 +64,34 @@ public record TrainingArtifacts(
   public record Decoding(@Nullable GraphFile encoder, GraphFile step) {}
 
   /** An ONNX model, and the frozen parameters that a session of it must be given. */
-  public record GraphFile(Path file, SequencedMap<String, Shape> frozen) {}
+  public record GraphFile(Path file, SequencedMap<String, Graph.Frozen> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 14;
+  private static final int VERSION = 15;
 
   private static final String DESCRIPTION = "artifacts.json";
 
-  /** {@link #prepare(ModelConfig, Trainables, boolean, Precision, Path)} in float32. */
+  /** {@link #prepare(ModelConfig, Trainables, boolean, Precisions, Path)} in float32. */
   public static TrainingArtifacts prepare(
       ModelConfig config, Trainables trainables, boolean dropout, Path cache) {
-    return prepare(config, trainables, dropout, Precision.FLOAT32, cache);
+    return prepare(config, trainables, dropout, Precisions.FLOAT32, cache);
   }
 
   /**
    * Takes the artifacts from the cache, or writes them there first.
    *
    * @param dropout whether the training graph drops, as the model and the adapter ask for
-   * @param precision of the packed training graph
    */
   public static TrainingArtifacts prepare(
-      ModelConfig config, Trainables trainables, boolean dropout, Precision precision, Path cache) {
-    Path folder = cache.resolve("artifacts").resolve(key(config, trainables, dropout, precision));
+      ModelConfig config,
+      Trainables trainables,
+      boolean dropout,
+      Precisions precisions,
+      Path cache) {
+    Path folder = cache.resolve("artifacts").resolve(key(config, trainables, dropout, precisions));
     try {
       if (!Files.isRegularFile(folder.resolve(DESCRIPTION))) {
-        write(config, trainables, dropout, precision, folder);
+        write(config, trainables, dropout, precisions, folder);
       }
       return read(folder);
     } catch (IOException e) {
@@ -100,8 +105,9 @@ public record TrainingArtifacts(
   }
 
   private static String key(
-      ModelConfig config, Trainables trainables, boolean dropout, Precision precision) {
-    String everything = VERSION + " " + config + " " + trainables + " " + dropout + " " + precision;
+      ModelConfig config, Trainables trainables, boolean dropout, Precisions precisions) {
+    String everything =
+        VERSION + " " + config + " " + trainables + " " + dropout + " " + precisions;
     try {
       byte[] hash =
           MessageDigest.getInstance("SHA-256").digest(everything.getBytes(StandardCharsets.UTF_8));
@@ -112,11 +118,15 @@ public record TrainingArtifacts(
   }
 
   private static void write(
-      ModelConfig config, Trainables trainables, boolean dropout, Precision precision, Path folder)
+      ModelConfig config,
+      Trainables trainables,
+      boolean dropout,
+      Precisions precisions,
+      Path folder)
       throws IOException {
     Files.createDirectories(folder.getParent());
     Path temporary = AtomicFolder.newFolder(folder.resolveSibling(""), "unfinished-");
-    List<ModelGraph> graphs = graphs(config, trainables, dropout, precision);
+    List<ModelGraph> graphs = graphs(config, trainables, dropout, precisions);
     for (ModelGraph graph : graphs) {
       Files.write(temporary.resolve(graph.name() + ".onnx"), onnx(graph));
     }
@@ -138,23 +148,25 @@ public record TrainingArtifacts(
   }
 
   private static List<ModelGraph> graphs(
-      ModelConfig config, Trainables trainables, boolean dropout, Precision precision) {
+      ModelConfig config, Trainables trainables, boolean dropout, Precisions precisions) {
+    Precision packed = precisions.packed();
+    Precision padded = precisions.padded();
     ModelGraphs of = ModelGraphs.of(config, trainables);
     List<ModelGraph> graphs = new ArrayList<>();
-    graphs.add(of.training(dropout));
+    graphs.add(of.training(dropout, padded));
     switch (trainables) {
       case Trainables.Adapter adapter -> {
-        graphs.add(of.packedTraining(dropout, precision));
-        of.packedTrainingOfShortAnswers(dropout, precision).ifPresent(graphs::add);
-        graphs.addAll(of.packedDecoding(precision));
+        graphs.add(of.packedTraining(dropout, packed));
+        of.packedTrainingOfShortAnswers(dropout, packed).ifPresent(graphs::add);
+        graphs.addAll(of.packedDecoding(packed));
         if (adapter.config() instanceof PromptPoolConfig) {
-          graphs.add(of.holding(dropout));
+          graphs.add(of.holding(dropout, padded));
         }
       }
-      case Trainables.Nothing _ -> graphs.addAll(of.packedDecoding(precision));
+      case Trainables.Nothing _ -> graphs.addAll(of.packedDecoding(packed));
       case Trainables.EveryWeight _ -> {}
     }
-    graphs.addAll(of.decoding());
+    graphs.addAll(of.decoding(padded));
     return graphs;
   }
 
@@ -186,7 +198,14 @@ public record TrainingArtifacts(
       graph
           .graph()
           .frozenParameters()
-          .forEach((name, shape) -> names.add(Map.of("name", name, "shape", shape.dimensions())));
+          .forEach(
+              (name, parameter) -> {
+                Map<String, Object> entry = new LinkedHashMap<>();
+                entry.put("name", name);
+                entry.put("type", parameter.type());
+                entry.put("shape", parameter.shape().dimensions());
+                names.add(entry);
+              });
       frozen.put(graph.name(), names);
     }
     json.put("frozen", frozen);
@@ -251,7 +270,12 @@ public record TrainingArtifacts(
   }
 
   private static GraphFile graphFile(JsonNode json, Path folder, String name) {
-    return new GraphFile(folder.resolve(name + ".onnx"), shapes(json.get("frozen").get(name)));
+    SequencedMap<String, Graph.Frozen> frozen = new LinkedHashMap<>();
+    for (JsonNode tensor : json.get("frozen").get(name)) {
+      ElementType type = ElementType.valueOf(tensor.get("type").stringValue());
+      frozen.put(tensor.get("name").stringValue(), new Graph.Frozen(type, shape(tensor)));
+    }
+    return new GraphFile(folder.resolve(name + ".onnx"), frozen);
   }
 
   private static DropoutPlace.Side side(JsonNode place, String key) {
@@ -261,10 +285,14 @@ public record TrainingArtifacts(
   private static SequencedMap<String, Shape> shapes(JsonNode tensors) {
     SequencedMap<String, Shape> shapes = new LinkedHashMap<>();
     for (JsonNode tensor : tensors) {
-      List<Long> dimensions = new ArrayList<>();
-      tensor.get("shape").forEach(dimension -> dimensions.add(dimension.longValue()));
-      shapes.put(tensor.get("name").stringValue(), new Shape(dimensions));
+      shapes.put(tensor.get("name").stringValue(), shape(tensor));
     }
     return shapes;
+  }
+
+  private static Shape shape(JsonNode tensor) {
+    List<Long> dimensions = new ArrayList<>();
+    tensor.get("shape").forEach(dimension -> dimensions.add(dimension.longValue()));
+    return new Shape(dimensions);
   }
 }

@@ -46,6 +46,10 @@ public record Tensor(ElementType type, Shape shape, MemorySegment data) {
     return new Tensor(ElementType.FLOAT32, Shape.of(shape), data);
   }
 
+  public static Tensor bfloat16(MemorySegment data, long... shape) {
+    return new Tensor(ElementType.BFLOAT16, Shape.of(shape), data);
+  }
+
   public static Tensor int64(MemorySegment data, long... shape) {
     return new Tensor(ElementType.INT64, Shape.of(shape), data);
   }

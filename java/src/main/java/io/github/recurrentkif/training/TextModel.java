@@ -1,11 +1,12 @@
 package io.github.recurrentkif.training;
 
 import io.github.recurrentkif.data.Batch;
+import io.github.recurrentkif.graph.ElementType;
+import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.kernels.Kernels;
 import io.github.recurrentkif.kernels.RandomKey;
 import io.github.recurrentkif.memory.ParameterLayout;
 import io.github.recurrentkif.memory.ParameterVector;
-import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.AdapterInitialization;
 import io.github.recurrentkif.model.LlamaConfig;
 import io.github.recurrentkif.model.ModelFolder;
@@ -228,28 +229,38 @@ public final class TextModel implements AutoCloseable {
 
   private Session open(TrainingArtifacts.GraphFile graph, ExecutionProvider provider) {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
-    graph
-        .frozen()
-        .forEach(
-            (name, shape) ->
-                tensors.put(name, Tensor.float32(frozen(name, shape), shape.toArray())));
+    graph.frozen().forEach((name, parameter) -> tensors.put(name, tensor(name, parameter)));
     return runtime.session(graph.file(), options.with(provider).with(tensors));
   }
 
-  /** Where the session reads it: where it is mapped, or once on the device for all sessions. */
-  private MemorySegment frozen(String name, Shape shape) {
-    return switch (options.provider()) {
-      case ExecutionProvider.Processor _ -> model.weight(name, shape);
-      case ExecutionProvider.Cuda _ ->
-          frozen.computeIfAbsent(
-              name,
-              _ -> {
-                MemorySegment mapped = model.weight(name, shape);
-                MemorySegment copy = kernels.device().allocate(mapped.byteSize(), frozenArena);
-                kernels.device().upload(mapped, copy);
-                return copy;
-              });
+  private Tensor tensor(String name, Graph.Frozen parameter) {
+    MemorySegment data = frozen(name, parameter);
+    return switch (parameter.type()) {
+      case FLOAT32 -> Tensor.float32(data, parameter.shape().toArray());
+      case BFLOAT16 -> Tensor.bfloat16(data, parameter.shape().toArray());
+      case INT64 -> throw new IllegalArgumentException(name + " is not of numbers");
     };
+  }
+
+  /** Where the session reads it: where it is mapped, or once on the device for all sessions. */
+  private MemorySegment frozen(String name, Graph.Frozen parameter) {
+    return switch (options.provider()) {
+      case ExecutionProvider.Processor _ -> model.weight(name, parameter.shape());
+      case ExecutionProvider.Cuda _ ->
+          frozen.computeIfAbsent(name, _ -> copyOnDevice(name, parameter));
+    };
+  }
+
+  private MemorySegment copyOnDevice(String name, Graph.Frozen parameter) {
+    try (Arena passing = Arena.ofConfined()) {
+      MemorySegment host =
+          parameter.type() == ElementType.BFLOAT16
+              ? model.bfloat16(name, parameter.shape(), passing)
+              : model.float32(name, parameter.shape(), passing);
+      MemorySegment copy = kernels.device().allocate(host.byteSize(), frozenArena);
+      kernels.device().upload(host, copy);
+      return copy;
+    }
   }
 
   @Override

@@ -5,13 +5,15 @@ import static org.junit.jupiter.api.Assumptions.abort;
 
 import io.github.recurrentkif.SharedFolder;
 import io.github.recurrentkif.graph.operators.Activation;
+import io.github.recurrentkif.graph.operators.Precision;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
+import java.util.Objects;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -35,24 +37,22 @@ class OnnxCheckerTest {
         List.of(config(false), config(true), llama("llama"), llama("qwen3"))) {
       List<String> targets =
           config instanceof T5Config ? List.of("q", "v", "wo") : List.of("q_proj", "down_proj");
+      Trainables prompts = new Trainables.Adapter(new PromptPoolConfig(3, 2, 1, 0.5));
       List<Trainables> choices =
           List.of(
               new Trainables.Adapter(new LoraConfig(4, 8, 0.1, new LinkedHashSet<>(targets))),
               new Trainables.EveryWeight(),
               new Trainables.Nothing());
       for (Trainables trainables : choices) {
-        TrainingArtifacts artifacts = TrainingArtifacts.prepare(config, trainables, true, folder);
-        graphs.add(artifacts.training());
-        add(graphs, artifacts.packedTraining());
-        add(graphs, artifacts.packedTrainingOfShortAnswers());
-        add(graphs, artifacts.decoding());
-        if (artifacts.packedDecoding() != null) {
-          add(graphs, artifacts.packedDecoding());
-        }
+        add(graphs, TrainingArtifacts.prepare(config, trainables, true, folder));
       }
+      Precisions bf16 = Precisions.onGpu(Precision.BF16);
+      add(graphs, TrainingArtifacts.prepare(config, choices.getFirst(), true, bf16, folder));
+      add(graphs, TrainingArtifacts.prepare(config, prompts, true, bf16, folder));
     }
-    // Of each T5 3 for training, 6 for decoding; packed, 1 and 4. Of each LLaMA 3, 3, 1 and 2.
-    assertEquals(2 * (9 + 5) + 2 * (6 + 3), graphs.size());
+    // On the stock runtime of a T5 each time 3, of a LLaMA 2, one more where prompts hold their
+    // answers; packed ones of a T5 3, none, 2, 3 and 4, of a LLaMA 2, none, 1, 2 and 2.
+    assertEquals(2 * (5 * 3 + 1 + 12) + 2 * (5 * 2 + 1 + 7), graphs.size());
     List<String> command = new ArrayList<>();
     command.add(PYTHON);
     command.add(SharedFolder.repository().resolve("bench/python/check_onnx.py").toString());
@@ -63,17 +63,20 @@ class OnnxCheckerTest {
         graphs.size(), outcome.said().lines().filter(line -> line.startsWith("valid ")).count());
   }
 
-  private static void add(
-      List<TrainingArtifacts.GraphFile> graphs, TrainingArtifacts.Decoding decoding) {
-    add(graphs, decoding.encoder());
-    graphs.add(decoding.step());
-  }
-
-  private static void add(
-      List<TrainingArtifacts.GraphFile> graphs, TrainingArtifacts.@Nullable GraphFile graph) {
-    if (graph != null) {
-      graphs.add(graph);
-    }
+  private static void add(List<TrainingArtifacts.GraphFile> graphs, TrainingArtifacts artifacts) {
+    TrainingArtifacts.Decoding packed = artifacts.packedDecoding();
+    graphs.addAll(
+        Stream.of(
+                artifacts.training(),
+                artifacts.packedTraining(),
+                artifacts.packedTrainingOfShortAnswers(),
+                artifacts.holding(),
+                artifacts.decoding().encoder(),
+                artifacts.decoding().step(),
+                packed == null ? null : packed.encoder(),
+                packed == null ? null : packed.step())
+            .filter(Objects::nonNull)
+            .toList());
   }
 
   private static T5Config config(boolean newer) {

@@ -3,9 +3,12 @@ package io.github.recurrentkif.experiment.sweep;
 import io.github.recurrentkif.experiment.RunConfiguration;
 import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.graph.operators.Precision;
+import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.ParameterLayout;
+import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.AdapterConfig;
 import io.github.recurrentkif.model.ModelFolder;
+import io.github.recurrentkif.model.Precisions;
 import io.github.recurrentkif.model.Trainables;
 import io.github.recurrentkif.model.TrainingArtifacts;
 import java.nio.file.Path;
@@ -34,7 +37,7 @@ public record Needs(Workload workload, long weights, long memory) {
     return speeds.knows(method) ? speeds.memory(method).orElse(memory) : memory;
   }
 
-  private record Artifacts(Path model, AdapterConfig adapter, Precision precision) {}
+  private record Artifacts(Path model, AdapterConfig adapter, Precision precision, boolean onGpu) {}
 
   private record Sizes(long weights, long trainable) {}
 
@@ -60,7 +63,8 @@ public record Needs(Workload workload, long weights, long memory) {
             new Artifacts(
                 run.configuration().model(),
                 planned.adapter(),
-                planned.settings().get(Settings.PRECISION));
+                planned.settings().get(Settings.PRECISION),
+                run.backend().onGpu());
         Sizes sizes = prepared.computeIfAbsent(wanted, _ -> sizes(model, wanted, cache));
         boolean lean = run.backend().lean().orElse(false);
         needs.put(
@@ -80,14 +84,21 @@ public record Needs(Workload workload, long weights, long memory) {
             model.config(),
             new Trainables.Adapter(wanted.adapter()),
             true,
-            wanted.precision(),
+            wanted.onGpu()
+                ? Precisions.onGpu(wanted.precision())
+                : Precisions.onProcessor(wanted.precision()),
             cache);
-    long[] bytes = {0};
-    artifacts
-        .training()
-        .frozen()
-        .forEach((name, shape) -> bytes[0] += model.weight(name, shape).byteSize());
+    long bytes = 0;
+    for (var parameter : artifacts.training().frozen().entrySet()) {
+      Shape shape = parameter.getValue().shape();
+      if (wanted.onGpu()) {
+        model.require(parameter.getKey(), shape);
+      } else {
+        model.weight(parameter.getKey(), shape);
+      }
+      bytes += DataType.F32.bytes(shape);
+    }
     ParameterLayout layout = artifacts.layout();
-    return new Sizes(bytes[0], layout.elements());
+    return new Sizes(bytes, layout.elements());
   }
 }

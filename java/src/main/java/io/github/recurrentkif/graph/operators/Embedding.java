@@ -29,7 +29,13 @@ public final class Embedding implements Operator {
 
   @Override
   public Value forward(Nodes nodes) {
-    return nodes.gather(table, ids);
+    return rows(nodes, table, ids);
+  }
+
+  /** Rows of a table as float32, whatever it is kept in. */
+  static Value rows(Nodes nodes, Value table, Value ids) {
+    Value rows = nodes.gather(table, ids);
+    return table.bfloat16() ? nodes.castToFloat(rows) : rows;
   }
 
   @Override

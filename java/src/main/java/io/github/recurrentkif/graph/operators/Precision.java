@@ -1,8 +1,9 @@
 package io.github.recurrentkif.graph.operators;
 
 /**
- * What the factors of products with frozen weights and of attention are rounded to; sums, and
- * everything else, are float32.
+ * What the factors of products with frozen weights, and of attention by operators of our own, are
+ * rounded to; sums, and everything else, are float32. Stock operators round each sum as well
+ * ({@link Bf16Linear}).
  */
 public enum Precision {
   /** Not at all. */

@@ -45,7 +45,7 @@ public final class SoftEmbedding implements Operator {
     places = nodes.oneHot(index, count);
     Value hard = nodes.subtract(nodes.constant(1f), nodes.castToFloat(soft));
     Value id = nodes.clip(ids, nodes.constant(0L), nodes.constant(vocabulary - 1));
-    Value plain = nodes.multiply(nodes.gather(frozen, id), nodes.unsqueeze(hard, 1));
+    Value plain = nodes.multiply(Embedding.rows(nodes, frozen, id), nodes.unsqueeze(hard, 1));
     return nodes.add(plain, nodes.product(places, trained));
   }
 

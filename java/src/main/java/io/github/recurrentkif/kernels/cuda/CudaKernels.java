@@ -219,6 +219,11 @@ public final class CudaKernels implements Kernels {
     return device;
   }
 
+  /** Whether products of bfloat16 are the device's own: since compute capability 8.0. */
+  public boolean multipliesBfloat16() {
+    return launcher.computeCapability() >= 80;
+  }
+
   /** The queue, as an address that other libraries take to queue their work in the same order. */
   public long queue() {
     return launcher.queue();

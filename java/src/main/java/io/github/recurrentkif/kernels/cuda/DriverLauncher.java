@@ -73,6 +73,7 @@ public final class DriverLauncher implements Launcher {
   private final CUevent[] marks = {new CUevent(), new CUevent()};
   private final HostAddress ringMemory = new HostAddress();
   private final UploadRing ring;
+  private final int computeCapability;
   private final int multiprocessors;
   private final String description;
   private boolean closed;
@@ -119,20 +120,20 @@ public final class DriverLauncher implements Launcher {
     }
     CUdevice device = new CUdevice();
     demand(JCudaDriver.cuDeviceGet(device, ordinal), "CUDA device " + ordinal + " does not open");
-    int processor =
+    computeCapability =
         10 * attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
             + attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
     byte[] text = new byte[256];
     demand(JCudaDriver.cuDeviceGetName(text, text.length, device), "the GPU does not say its name");
     String name = new String(text, StandardCharsets.UTF_8).replaceAll("\\x00.*", "");
-    if (processor < OLDEST_PROCESSOR) {
+    if (computeCapability < OLDEST_PROCESSOR) {
       throw new InputException(
           "CUDA device %d, %s, is of compute capability %d.%d; the kernels need %d.%d at least"
               .formatted(
                   ordinal,
                   name,
-                  processor / 10,
-                  processor % 10,
+                  computeCapability / 10,
+                  computeCapability % 10,
                   OLDEST_PROCESSOR / 10,
                   OLDEST_PROCESSOR % 10));
     }
@@ -144,8 +145,8 @@ public final class DriverLauncher implements Launcher {
         "CUDA on %s, compute capability %d.%d, %d multiprocessors, driver for CUDA %d.%d"
             .formatted(
                 name,
-                processor / 10,
-                processor % 10,
+                computeCapability / 10,
+                computeCapability % 10,
                 multiprocessors,
                 version[0] / 1000,
                 version[0] % 1000 / 10);
@@ -196,6 +197,11 @@ public final class DriverLauncher implements Launcher {
   @Override
   public long queue() {
     return stream.address();
+  }
+
+  @Override
+  public int computeCapability() {
+    return computeCapability;
   }
 
   @Override

@@ -94,6 +94,11 @@ public final class EmulatorLauncher implements Launcher {
   }
 
   @Override
+  public int computeCapability() {
+    return 90;
+  }
+
+  @Override
   public int multiprocessors() {
     return multiprocessors;
   }

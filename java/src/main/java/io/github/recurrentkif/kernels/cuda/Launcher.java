@@ -32,6 +32,9 @@ public interface Launcher extends AutoCloseable {
   /** The address of the queue, a {@code CUstream} on a GPU. */
   long queue();
 
+  /** Ten times the major version of what the device can do, and the minor one: 75, 90. */
+  int computeCapability();
+
   /** How many blocks can be at work in the fullest sense: the device's multiprocessors. */
   int multiprocessors();
 
