@@ -117,6 +117,11 @@ class T5:
         self.device = torch.device(device)
         self.bf16 = bf16
         self.weights = {name: tensor.to(self.device) for name, tensor in read(folder / "model.safetensors").items()}
+        if bf16:
+            # Else autocast would round them anew for every product.
+            for name, tensor in self.weights.items():
+                if tensor.dim() == 2 and "relative_attention_bias" not in name:
+                    self.weights[name] = tensor.bfloat16()
         adapter = read(folder / "adapter" / "adapter_model.safetensors")
         self.trained = {name: tensor.to(self.device).requires_grad_() for name, tensor in adapter.items()}
         self.optimizer = torch.optim.AdamW(self.trained.values(), lr=3e-4, weight_decay=0.0)
@@ -172,13 +177,13 @@ class T5:
         hidden = (1 - mask[:, None, None, :].float()) * torch.finfo(torch.float32).min
         embed = self.weights["shared.weight"]
         memory = self.stack(
-            embed[ids], "encoder", self.config["num_layers"], (self.positions(ids.shape[1], "encoder") + hidden)
+            embed[ids].float(), "encoder", self.config["num_layers"], (self.positions(ids.shape[1], "encoder") + hidden)
         )
         decoder = functional.pad(labels[:, :-1], (1, 0), value=0).clamp(min=0)
         length = decoder.shape[1]
         ahead = torch.full((length, length), torch.finfo(torch.float32).min, device=self.device).triu(1)
         out = self.stack(
-            embed[decoder], "decoder", self.config["num_decoder_layers"], self.positions(length, "decoder") + ahead, memory, hidden
+            embed[decoder].float(), "decoder", self.config["num_decoder_layers"], self.positions(length, "decoder") + ahead, memory, hidden
         )
         logits = functional.linear(out * self.config["d_model"] ** -0.5, embed)
         return functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=-100)
