@@ -388,7 +388,7 @@ def main():
     parser.add_argument("--samples", type=int, default=500, help="of the row evaluate")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--kif", default=str(ROOT / "kif"), help="the command to measure")
-    parser.add_argument("--kif-options", default="", help='for kif alone, such as "--lean"')
+    parser.add_argument("--kif-options", default="", help='for kif alone: --kif-options=--lean')
     parser.add_argument("--kif-precision", choices=["float32", "bf16-backward", "bf16"], default="float32",
                         help="what kif trains in; the results are compared with wider tolerances then")
     parser.add_argument("--peer-precision", choices=["float32", "bf16"], default="float32", help="bf16: autocast")

@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -71,6 +72,14 @@ final class TrainingBenchCommand implements Callable<Integer> {
               + " (default: float32).")
   private String precision;
 
+  @Option(
+      names = "--profile",
+      paramLabel = "PREFIX",
+      description =
+          "Have ONNX Runtime write how long each node takes, to files whose names begin so;"
+              + " bench/python/node_times.py adds them up.")
+  private @Nullable Path profile;
+
   @Mixin private BackendOptions backendOptions;
 
   @Override
@@ -84,7 +93,7 @@ final class TrainingBenchCommand implements Callable<Integer> {
     Settings chosen = Settings.defaults().with(Map.of(Settings.PRECISION.name(), precision));
     BufferedReader in =
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-    try (Backend backend = backendOptions.open(threads);
+    try (Backend backend = open();
         TrainingRequests requests =
             new TrainingRequests(
                 backend, model, adapter, dropout, tokensPerPass, chosen.get(Settings.PRECISION))) {
@@ -94,5 +103,10 @@ final class TrainingBenchCommand implements Callable<Integer> {
       }
     }
     return ExitCode.OK;
+  }
+
+  private Backend open() {
+    Backend backend = backendOptions.open(threads);
+    return profile == null ? backend : backend.profiling(profile);
   }
 }

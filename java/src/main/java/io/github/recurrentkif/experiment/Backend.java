@@ -42,6 +42,16 @@ public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kerne
     return new Backend(runtime, options, kernels, CacheFolder.ofThisUser().path());
   }
 
+  /**
+   * The same machinery, where each session writes how long its nodes take, in Chrome's trace
+   * format.
+   *
+   * @param prefix what the names of the files begin with; the name of the graph and the time follow
+   */
+  public Backend profiling(Path prefix) {
+    return new Backend(runtime, options.withProfile(prefix), kernels, cache);
+  }
+
   /** How batches are run in training: {@code packed}, {@code padded} or {@code recorded}. */
   public String graph() {
     if (options.provider().records()) {

@@ -80,15 +80,21 @@ public record SessionOptions(
   public SessionOptions with(Map<String, Tensor> moreInitializers) {
     LinkedHashMap<String, Tensor> all = new LinkedHashMap<>(initializers);
     all.putAll(moreInitializers);
-    return with(provider, all);
+    return with(provider, profilePrefix, all);
   }
 
   /** These options with another provider. */
   public SessionOptions with(ExecutionProvider other) {
-    return with(other, initializers);
+    return with(other, profilePrefix, initializers);
   }
 
-  private SessionOptions with(ExecutionProvider other, SequencedMap<String, Tensor> all) {
+  /** These options with a profile, the name of whose file begins so. */
+  public SessionOptions withProfile(Path prefix) {
+    return with(provider, Optional.of(prefix), initializers);
+  }
+
+  private SessionOptions with(
+      ExecutionProvider other, Optional<Path> profile, SequencedMap<String, Tensor> all) {
     return new SessionOptions(
         other,
         intraOpThreads,
@@ -99,7 +105,7 @@ public record SessionOptions(
         spinning,
         configEntries,
         externalDataFolder,
-        profilePrefix,
+        profile,
         customOperatorLibraries,
         all);
   }

@@ -22,6 +22,7 @@ import io.github.recurrentkif.runtime.SessionOptions;
 import io.github.recurrentkif.runtime.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -230,7 +231,13 @@ public final class TextModel implements AutoCloseable {
   private Session open(TrainingArtifacts.GraphFile graph, ExecutionProvider provider) {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     graph.frozen().forEach((name, parameter) -> tensors.put(name, tensor(name, parameter)));
-    return runtime.session(graph.file(), options.with(provider).with(tensors));
+    SessionOptions given = options.with(provider).with(tensors);
+    return runtime.session(
+        graph.file(),
+        given
+            .profilePrefix()
+            .map(prefix -> given.withProfile(profileOf(graph, prefix)))
+            .orElse(given));
   }
 
   private Tensor tensor(String name, Graph.Frozen parameter) {
@@ -240,6 +247,12 @@ public final class TextModel implements AutoCloseable {
       case BFLOAT16 -> Tensor.bfloat16(data, parameter.shape().toArray());
       case INT64 -> throw new IllegalArgumentException(name + " is not of numbers");
     };
+  }
+
+  private static Path profileOf(TrainingArtifacts.GraphFile graph, Path prefix) {
+    String file = graph.file().getFileName().toString();
+    String name = prefix.getFileName() + "-" + file.replace(".onnx", "");
+    return prefix.toAbsolutePath().resolveSibling(name);
   }
 
   /** Where the session reads it: where it is mapped, or once on the device for all sessions. */

@@ -22,6 +22,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -112,6 +113,38 @@ class TrainingRequestsTest {
     JsonNode answer = ask("{\"do\":\"decode\",\"prompts\":[[6, 7, 1], [8, 1]],\"tokens\":3}");
     assertEquals(2, answer.get("answers").size());
     answer.get("answers").forEach(row -> assertTrue(row.size() >= 1 && row.size() <= 3));
+  }
+
+  /** Training and decoding are sessions of their own, with a file each. */
+  @Test
+  void eachGraphWritesItsProfile() throws IOException {
+    Path prefix = temporary.resolve("nodes");
+    try (TrainingRequests profiled =
+        new TrainingRequests(
+            backend.profiling(prefix),
+            temporary.resolve("model"),
+            temporary.resolve("adapter"),
+            false,
+            0,
+            Precision.FLOAT32)) {
+      profiled.answer("{\"do\":\"updates\",\"updates\":" + list(2, "[" + BATCH + "]") + "}");
+      profiled.answer("{\"do\":\"decode\",\"prompts\":[[6, 7, 1]],\"tokens\":2}");
+    }
+    List<Path> files;
+    try (Stream<Path> found = Files.list(temporary)) {
+      files = found.filter(f -> f.getFileName().toString().startsWith("nodes-")).toList();
+    }
+    assertEquals(3, files.size(), files.toString());
+    for (Path file : files) {
+      JsonNode events = new JsonMapper().readTree(file.toFile());
+      long runs = events.valueStream().filter(TrainingRequestsTest::isRun).count();
+      String graph = file.getFileName().toString();
+      assertTrue(graph.contains("training_model") ? runs == 2 : runs > 0, graph + ": " + runs);
+    }
+  }
+
+  private static boolean isRun(JsonNode event) {
+    return event.path("name").asString("").equals("model_run");
   }
 
   @Test
