@@ -171,4 +171,10 @@ case(
     {"logits": random(5, 9, scale=3)},
     {"wanted": random(5, 9, scale=3), "weights": torch.tensor([[0.25], [0.0], [0.25], [0.25], [0.25]])},
 )
+case("beside", lambda a, b: torch.cat([a, b], 1), {"a": random(5, 3), "b": random(5, 2)})
+case(
+    "wider heads",
+    lambda x: torch.nn.functional.pad(x.view(-1, 3, 4), (0, 2)).reshape(-1, 18),
+    {"x": random(5, 12)},
+)
 print("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]")

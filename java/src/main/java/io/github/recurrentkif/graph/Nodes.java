@@ -310,6 +310,15 @@ public final class Nodes {
   }
 
   /**
+   * x with zeros around it.
+   *
+   * @param counts how many before each axis, then how many behind each
+   */
+  public Value padded(Value x, long... counts) {
+    return standard("Pad", List.of(x, vector(counts)));
+  }
+
+  /**
    * x cut in two along an axis.
    *
    * @param lengths of the two, a vector

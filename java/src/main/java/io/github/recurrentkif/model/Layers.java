@@ -173,21 +173,30 @@ final class Layers {
             || adapter.config() instanceof TaskAttentionConfig));
   }
 
-  /**
-   * The product of heads with the rows that each has of a linear layer, its adapter with it.
-   *
-   * @param out of all heads together
-   */
-  Value headProduct(Value x, String module, int out, int in, int heads, HeadProduct.Into into) {
+  /** The product of heads with the rows that each has of a linear layer, its adapter with it. */
+  Value headProduct(Value x, String module, HeadProduct.Heads heads, HeadProduct.Into into) {
+    Value weight = headWeight(module, heads);
+    return graph.apply(new HeadProduct(x, weight, headAdapter(module, heads), heads, into));
+  }
+
+  Value headWeight(String module, HeadProduct.Heads heads) {
+    return matrix(module + ".weight", (long) heads.heads() * heads.width(), heads.depth());
+  }
+
+  HeadProduct.@Nullable Adapter headAdapter(String module, HeadProduct.Heads heads) {
     LoraConfig lora = loraOf(module);
-    HeadProduct.Adapter adapter = null;
-    if (lora != null) {
-      TokenRows.Adapter matrices = adapter(lora, module, out, in);
-      adapter = new HeadProduct.Adapter(matrices.a(), matrices.b(), lora.rank(), matrices.scale());
+    if (lora == null) {
+      return null;
     }
-    Value weight = matrix(module + ".weight", out, in);
-    HeadProduct.Heads sizes = new HeadProduct.Heads(heads, out / heads, in);
-    return graph.apply(new HeadProduct(x, weight, adapter, sizes, into));
+    TokenRows.Adapter adapter =
+        adapter(lora, module, (long) heads.heads() * heads.width(), heads.depth());
+    return new HeadProduct.Adapter(adapter.a(), adapter.b(), lora.rank(), adapter.scale());
+  }
+
+  /** What the adapter of a linear layer takes for x; x itself where it drops nothing. */
+  Value adapterInput(Value x, String module, int in, Side side) {
+    LoraConfig lora = loraOf(module);
+    return lora == null ? x : rows.dropped(x, side, in, lora.dropout());
   }
 
   /** The low-rank adapter of a linear layer, if it has one. */

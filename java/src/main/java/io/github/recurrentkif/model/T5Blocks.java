@@ -3,7 +3,11 @@ package io.github.recurrentkif.model;
 import io.github.recurrentkif.graph.Graph;
 import io.github.recurrentkif.graph.Value;
 import io.github.recurrentkif.graph.operators.Activation;
+import io.github.recurrentkif.graph.operators.Beside;
 import io.github.recurrentkif.graph.operators.HeadProduct;
+import io.github.recurrentkif.graph.operators.Linear;
+import io.github.recurrentkif.graph.operators.WideHeadProduct;
+import io.github.recurrentkif.graph.operators.WiderHeads;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.DropoutPlace.Side;
 
@@ -141,24 +145,28 @@ final class T5Blocks {
    */
   Value askEncoded(Value q, Value encoded, int layer) {
     String cross = crossAttention(layer);
-    TokenRows.Attending asking =
-        new TokenRows.Attending(
-            Side.TARGET,
-            Side.SOURCE,
-            config.heads(),
-            1,
-            config.modelWidth(),
-            false,
-            1,
-            config.dropout());
-    Value asked = headProduct(q, cross + ".k", HeadProduct.Into.DEPTH);
-    Value mixed = rows.attention(asked, encoded, encoded, null, asking);
-    return headProduct(mixed, cross + ".v", HeadProduct.Into.WIDTH);
+    int width = config.modelWidth();
+    HeadProduct.Heads heads = new HeadProduct.Heads(config.heads(), config.headWidth(), width);
+    Value asked = layers.headProduct(q, cross + ".k", heads, HeadProduct.Into.DEPTH);
+    Value dropped = layers.adapterInput(encoded, cross + ".v", width, Side.SOURCE);
+    HeadProduct.Adapter adapter = layers.headAdapter(cross + ".v", heads);
+    if (adapter == null || dropped == encoded) {
+      Value mixed = rows.attention(asked, encoded, encoded, null, asking(width));
+      return layers.headProduct(mixed, cross + ".v", heads, HeadProduct.Into.WIDTH);
+    }
+    // W x + B A drop(x) = [W | B] [x | A drop(x)]: rows asked for x alone, but mixed as a whole.
+    int rank = adapter.rank();
+    Value low = graph.apply(new Linear(dropped, adapter.a(), adapter.scale()));
+    Value both = graph.apply(new Beside(encoded, width, low, rank));
+    Value wider = graph.apply(new WiderHeads(asked, config.heads(), width, rank));
+    Value mixed = rows.attention(wider, both, both, null, asking(width + rank));
+    Value weight = layers.headWeight(cross + ".v", heads);
+    return graph.apply(new WideHeadProduct(mixed, weight, adapter.b(), rank, heads));
   }
 
-  private Value headProduct(Value x, String module, HeadProduct.Into into) {
-    return layers.headProduct(
-        x, module, config.innerWidth(), config.modelWidth(), config.heads(), into);
+  private TokenRows.Attending asking(int width) {
+    return new TokenRows.Attending(
+        Side.TARGET, Side.SOURCE, config.heads(), 1, width, false, 1, config.dropout());
   }
 
   // Parts

@@ -56,9 +56,7 @@ final class T5Graphs implements ModelGraphs {
             answering(graph, rows, false, true)));
   }
 
-  /**
-   * What drops elements of an encoded row for an adapter needs the row itself; observed are all.
-   */
+  /** Keys whose adapter drops elements of an encoded row need the row itself; observed are all. */
   private boolean mayAsk(boolean dropout) {
     if (!Layers.isLinear(trainables) || !(trainables instanceof Trainables.Adapter adapter)) {
       return false;
@@ -69,7 +67,7 @@ final class T5Graphs implements ModelGraphs {
       return true;
     }
     boolean drops = dropout && lora.dropout() > 0;
-    return !lora.observed() && !(drops && (lora.adapts(cross + ".k") || lora.adapts(cross + ".v")));
+    return !lora.observed() && !(drops && lora.adapts(cross + ".k"));
   }
 
   @Override

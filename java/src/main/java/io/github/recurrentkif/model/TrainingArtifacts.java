@@ -67,7 +67,7 @@ public record TrainingArtifacts(
   public record GraphFile(Path file, SequencedMap<String, Graph.Frozen> frozen) {}
 
   /** Changes when a graph changes for the same configuration. */
-  private static final int VERSION = 15;
+  private static final int VERSION = 16;
 
   private static final String DESCRIPTION = "artifacts.json";
 

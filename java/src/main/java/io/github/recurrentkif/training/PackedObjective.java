@@ -33,7 +33,7 @@ import org.jspecify.annotations.Nullable;
 public final class PackedObjective implements Objective<Batch> {
 
   /** Target rows of a sequence, in the mean, up to which its answer counts as short. */
-  private static final int SHORT = 32;
+  private static final int SHORT = 24;
 
   private final ModelConfig config;
   private final Kernels kernels;

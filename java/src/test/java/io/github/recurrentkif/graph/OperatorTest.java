@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.recurrentkif.graph.operators.Activation;
 import io.github.recurrentkif.graph.operators.Attention;
 import io.github.recurrentkif.graph.operators.BatchedBias;
+import io.github.recurrentkif.graph.operators.Beside;
 import io.github.recurrentkif.graph.operators.BiasAddition;
 import io.github.recurrentkif.graph.operators.CrossEntropy;
 import io.github.recurrentkif.graph.operators.Divergence;
@@ -21,6 +22,7 @@ import io.github.recurrentkif.graph.operators.RmsNorm;
 import io.github.recurrentkif.graph.operators.RotaryEmbedding;
 import io.github.recurrentkif.graph.operators.Softmax;
 import io.github.recurrentkif.graph.operators.Sum;
+import io.github.recurrentkif.graph.operators.WiderHeads;
 import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.runtime.Binding;
 import io.github.recurrentkif.runtime.OnnxRuntime;
@@ -187,6 +189,8 @@ class OperatorTest {
       case "gated low rank" ->
           new GatedLowRankUpdate(
               at(v, "base"), at(v, "x"), at(v, "a"), at(v, "b"), at(v, "gates"), 4);
+      case "beside" -> new Beside(at(v, "a"), 3, at(v, "b"), 2);
+      case "wider heads" -> new WiderHeads(at(v, "x"), 3, 4, 2);
       case "softmax" -> new Softmax(at(v, "x"));
       case "embedding" -> new Embedding(at(v, "ids"), at(v, "table"));
       case "rms norm", "rms norm of small values" -> new RmsNorm(at(v, "x"), at(v, "scale"), 1e-6f);

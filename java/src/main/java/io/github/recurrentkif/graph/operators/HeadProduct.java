@@ -70,16 +70,21 @@ public final class HeadProduct implements Operator {
     if (adapter != null) {
       inputs.addAll(List.of(adapter.a(), adapter.b()));
     }
+    return product(nodes, inputs, heads.heads(), adapter == null ? 1 : adapter.scale(), where);
+  }
+
+  static Value product(
+      Nodes nodes, List<@Nullable Value> inputs, int heads, float scale, Into into) {
     return nodes
         .own(
             "HeadProduct",
             1,
             inputs,
-            Attribute.of("heads", heads.heads()),
-            Attribute.of("scale", adapter == null ? 1 : adapter.scale()),
+            Attribute.of("heads", heads),
+            Attribute.of("scale", scale),
             Attribute.of(
                 "into",
-                switch (where) {
+                switch (into) {
                   case DEPTH -> "depth";
                   case WIDTH -> "width";
                 }))
@@ -115,6 +120,10 @@ public final class HeadProduct implements Operator {
 
   /** Rows of all heads as [heads, rows, width]. */
   private Value headsFirst(Nodes nodes, Value rows, int width) {
-    return nodes.transpose(nodes.reshape(rows, nodes.vector(-1, heads.heads(), width)), 1L, 0L, 2L);
+    return headsFirst(nodes, rows, heads.heads(), width);
+  }
+
+  static Value headsFirst(Nodes nodes, Value rows, int heads, int width) {
+    return nodes.transpose(nodes.reshape(rows, nodes.vector(-1, heads, width)), 1L, 0L, 2L);
   }
 }
