@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.ToIntFunction;
 
 /**
@@ -40,7 +41,7 @@ public final class SharedBeginnings {
   }
 
   private final PackedSequences packed;
-  private final ToIntFunction<Sequence> mostShared;
+  private final Map<Sequence, Integer> mostShared = new HashMap<>();
   private final List<Node> nodes = new ArrayList<>();
   private final Map<Sequence, Node> ends = new HashMap<>();
   private int tokens;
@@ -51,7 +52,7 @@ public final class SharedBeginnings {
    */
   public SharedBeginnings(PackedSequences packed, ToIntFunction<Sequence> mostShared) {
     this.packed = packed;
-    this.mostShared = mostShared;
+    packed.sequences().forEach(s -> this.mostShared.put(s, mostShared.applyAsInt(s)));
     grow(packed.sequences(), 0, new long[0]);
   }
 
@@ -70,7 +71,7 @@ public final class SharedBeginnings {
     long[] rows = shares ? add(first, from, common, above).throughHere() : above;
     Map<Long, List<Sequence>> byNext = new LinkedHashMap<>();
     for (Sequence sequence : sequences) {
-      if (mostShared.applyAsInt(sequence) == common) {
+      if (mostShared(sequence) == common) {
         grow(List.of(sequence), begin, rows);
       } else {
         byNext.computeIfAbsent(token(sequence, common), _ -> new ArrayList<>()).add(sequence);
@@ -80,15 +81,19 @@ public final class SharedBeginnings {
   }
 
   private int common(Collection<Sequence> sequences, Sequence first) {
-    int common = mostShared.applyAsInt(first);
+    int common = mostShared(first);
     for (Sequence sequence : sequences) {
-      int most = Math.min(common, mostShared.applyAsInt(sequence));
+      int most = Math.min(common, mostShared(sequence));
       common = 0;
       while (common < most && token(sequence, common) == token(first, common)) {
         common++;
       }
     }
     return common;
+  }
+
+  private int mostShared(Sequence sequence) {
+    return Objects.requireNonNull(mostShared.get(sequence));
   }
 
   private Node add(Sequence sequence, int from, int to, long[] above) {

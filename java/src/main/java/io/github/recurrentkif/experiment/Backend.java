@@ -125,7 +125,7 @@ public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kerne
   }
 
   private Precisions precisions(Precision precision) {
-    return onGpu() ? Precisions.onGpu(precision) : Precisions.onProcessor(precision);
+    return Precisions.of(precision, onGpu());
   }
 
   private boolean onGpu() {
@@ -145,18 +145,7 @@ public record Backend(OnnxRuntime runtime, SessionOptions options, Kernels kerne
    * @throws InputException if something cannot be used, or as {@link #require}
    */
   void prepare(ModelFolder model, Trainables trainables, Precision precision) {
-    TrainingArtifacts artifacts = artifacts(model, trainables, precision, true);
-    artifacts
-        .training()
-        .frozen()
-        .forEach(
-            (name, parameter) -> {
-              if (onGpu()) {
-                model.require(name, parameter.shape());
-              } else {
-                model.weight(name, parameter.shape());
-              }
-            });
+    artifacts(model, trainables, precision, true).requireWeights(model, onGpu());
   }
 
   private TrainingArtifacts artifacts(

@@ -23,6 +23,15 @@ public record Precisions(Precision packed, Precision padded) {
     }
   }
 
+  /**
+   * Those of what is asked for where it is to run.
+   *
+   * @throws InputException as {@link #onGpu}
+   */
+  public static Precisions of(Precision precision, boolean onGpu) {
+    return onGpu ? onGpu(precision) : onProcessor(precision);
+  }
+
   /** Packed graphs are in the precision, padded ones in float32. */
   public static Precisions onProcessor(Precision precision) {
     return new Precisions(precision, Precision.FLOAT32);

@@ -104,6 +104,25 @@ public record TrainingArtifacts(
     }
   }
 
+  /**
+   * Looks whether a model has every weight that training reads; what the processor reads in float32
+   * is converted.
+   *
+   * @throws InputException if something cannot be used
+   */
+  public void requireWeights(ModelFolder model, boolean onGpu) {
+    training
+        .frozen()
+        .forEach(
+            (name, parameter) -> {
+              if (onGpu) {
+                model.require(name, parameter.shape());
+              } else {
+                model.weight(name, parameter.shape());
+              }
+            });
+  }
+
   private static String key(
       ModelConfig config, Trainables trainables, boolean dropout, Precisions precisions) {
     String everything =

@@ -5,7 +5,6 @@ import io.github.recurrentkif.experiment.Settings;
 import io.github.recurrentkif.graph.operators.Precision;
 import io.github.recurrentkif.memory.DataType;
 import io.github.recurrentkif.memory.ParameterLayout;
-import io.github.recurrentkif.memory.Shape;
 import io.github.recurrentkif.model.AdapterConfig;
 import io.github.recurrentkif.model.ModelFolder;
 import io.github.recurrentkif.model.Precisions;
@@ -84,20 +83,13 @@ public record Needs(Workload workload, long weights, long memory) {
             model.config(),
             new Trainables.Adapter(wanted.adapter()),
             true,
-            wanted.onGpu()
-                ? Precisions.onGpu(wanted.precision())
-                : Precisions.onProcessor(wanted.precision()),
+            Precisions.of(wanted.precision(), wanted.onGpu()),
             cache);
-    long bytes = 0;
-    for (var parameter : artifacts.training().frozen().entrySet()) {
-      Shape shape = parameter.getValue().shape();
-      if (wanted.onGpu()) {
-        model.require(parameter.getKey(), shape);
-      } else {
-        model.weight(parameter.getKey(), shape);
-      }
-      bytes += DataType.F32.bytes(shape);
-    }
+    artifacts.requireWeights(model, wanted.onGpu());
+    long bytes =
+        artifacts.training().frozen().values().stream()
+            .mapToLong(parameter -> DataType.F32.bytes(parameter.shape()))
+            .sum();
     ParameterLayout layout = artifacts.layout();
     return new Sizes(bytes, layout.elements());
   }
